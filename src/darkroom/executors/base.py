@@ -1,0 +1,102 @@
+"""The seam between deciding and running: an Executor starts, observes and stops tasks. Promises in prose.
+
+* A task id is used once. ``start`` with an id that is already known does nothing: retrying is always safe.
+* ``start`` returns at once; staging (inputs hard-linked or fetched, model archive unpacked) happens behind it and shows
+  as STAGING. A fault in staging ends the task: phase ENDED, ``exit_code`` None, ``failure`` says which object and why.
+* A task runs as its own process group under a launcher of its own, with the folder layout of ``contract.layout``.
+  The launcher outlives the server and holds the exit record: a new executor on the same folder observes the same tasks.
+* Output lines go to the task's log stream in order, with timestamps, none lost, whatever dies; all of them are readable
+  before the phase becomes ENDED.
+* ``stop`` sends SIGTERM to the group, and SIGKILL after ``grace_s``; it returns at once and may be called again.
+* After the process ends, ``/opt/ml/model`` and ``/opt/ml/output/data`` are packed (phase PACKING) where the task asks
+  for it, also after a stop or a failure; the archives are complete and fsynced before ENDED.
+* LOST means: the launcher is gone and left no exit record (the machine went down, someone killed it). It never ran on.
+* ``forget`` removes every trace of an ended task but its log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Input:
+    """One channel: every object of ``bucket`` whose key starts with ``prefix`` (a raw string prefix, as S3Prefix is).
+
+    A key lands at its remainder after the prefix's last "/"; keys that would leave the channel's folder end the task.
+    """
+
+    channel: str
+    bucket: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A model.tar.gz in the object store, unpacked into /opt/ml/model before the process starts."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class LogTarget:
+    group: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to run. ``command`` may hold ``{python}``: the interpreter of ``environment_name``."""
+
+    id: str  # [A-Za-z0-9][A-Za-z0-9-]{0,150}
+    command: tuple[str, ...]
+    log: LogTarget
+    environment_name: str = "builtin"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)  # text by path below /opt/ml: "input/config/….json"
+    inputs: tuple[Input, ...] = ()
+    archive: Archive | None = None
+    packs: bool = False  # pack model and output data when the process has ended
+    serves: bool = False  # answers GET /ping on a unix socket named by DARKROOM_SOCKET once it is ready
+
+
+class Phase(StrEnum):
+    ABSENT = "absent"  # never started here, or forgotten
+    STAGING = "staging"
+    RUNNING = "running"
+    PACKING = "packing"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known of a task now. Times are aware UTC datetimes."""
+
+    phase: Phase
+    ready: bool = False  # serving tasks: /ping answered 200 at least once and the process still runs
+    socket: Path | None = None  # serving tasks: where the worker listens
+    exit_code: int | None = None  # of the process; negative: the signal that ended it
+    failure: str = ""  # the failure file, or what went wrong in staging, at most 1024 characters
+    model_archive: Path | None = None  # model.tar.gz, after packing
+    output_archive: Path | None = None  # output.tar.gz, after packing; None when there was nothing
+    running_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Executor(Protocol):
+    def start(self, task: Task) -> None: ...
+
+    def observe(self, task_id: str) -> Observation: ...
+
+    def stop(self, task_id: str, grace_s: float) -> None: ...
+
+    def forget(self, task_id: str) -> None: ...
+
+    def tasks(self) -> list[str]:
+        """Ids of every task not forgotten."""
+        ...
