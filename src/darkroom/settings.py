@@ -23,7 +23,7 @@ def setting(default: Any, help: str) -> Any:
 class Settings:
     """Values of one server. Field names are the settings' names; ``help_of`` tells what each does."""
 
-    home: Path = setting(Path("~/.darkroom"), "Folder that holds everything the server keeps: objects, jobs, logs, keys.")
+    home: Path = setting(Path("~/.darkroom"), "Folder of everything the server keeps: objects, jobs, logs, keys.")
     host: str = setting("127.0.0.1", "Address to listen on. Loopback by default: nobody else reaches it.")
     port: int = setting(9460, "TCP port of the one address that serves every AWS service.")
     region: str = setting("us-east-1", "Region printed by `darkroom env`. Requests for every region are answered.")
@@ -36,7 +36,7 @@ class Settings:
     isolation: str = setting(
         "auto", "How a job gets its own /opt/ml: 'namespace', 'folder' (environment variables only) or 'auto'."
     )
-    strict: bool = setting(False, "Reproduce AWS's refusals (training on GPU instance types only, …) instead of helping.")
+    strict: bool = setting(False, "Reproduce AWS's refusals (GPU instance types only, …) instead of helping.")
     s3_endpoint: str = setting("", "URL of an external S3 to keep objects in; empty: the built-in store.")
     s3_key: str = setting("", "Access key of the external S3.")
     s3_secret: str = setting("", "Secret key of the external S3.")

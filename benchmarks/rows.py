@@ -1,0 +1,64 @@
+"""One measured figure against its peer, and where all of them are kept."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """``ratio`` above 1: ours is better. ``n`` is the number of samples on each side."""
+
+    name: str
+    ours: float
+    peer: float
+    peer_name: str
+    ratio: float
+    unit: str
+    n: int
+    date: str
+    machine: str
+
+
+def compare(
+    name: str, ours: Sequence[float], peer: Sequence[float], *, peer_name: str, unit: str, more_is_better: bool
+) -> Row:
+    """Medians of two interleaved series and their ratio."""
+    mine, theirs = median(ours), median(peer)
+    ratio = mine / theirs if more_is_better else theirs / mine
+    n = min(len(ours), len(peer))
+    today = datetime.now(UTC).date().isoformat()
+    return Row(name, _round(mine), _round(theirs), peer_name, round(ratio, 3), unit, n, today, machine())
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def machine() -> str:
+    """Processor, cores and system: enough to know whether two rows may be set beside each other."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
+
+
+def load() -> list[Row]:
+    return [Row(**entry) for entry in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+
+
+def store(fresh: Sequence[Row]) -> list[Row]:
+    """Replace rows of the same name, keep the rest; returns all."""
+    rows = {row.name: row for row in load()} | {row.name: row for row in fresh}
+    ordered = [rows[name] for name in sorted(rows)]
+    RESULTS.write_text(json.dumps([asdict(row) for row in ordered], indent=1) + "\n")
+    return ordered
