@@ -1,0 +1,258 @@
+"""RecordIO: the ``.rec`` files of MXNet and SageMaker, with the image header their records carry.
+
+Knows framing and headers only: what is inside an image, or which label is right, is not asked here.
+
+A record is ``u32 magic, u32 (flag << 29 | length), payload, zeros to a multiple of 4``, all little-endian; records
+follow each other with nothing around them. Where a payload holds the magic at a multiple of 4 from its start, the writer
+splits it there (flags first, middle, last) and drops those four bytes; the reader puts them back. [dmlc-core recordio.h]
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+MAGIC = 0xCED7230A
+MAX_LENGTH = (1 << 29) - 1  # what 29 bits can say
+WHOLE, FIRST, MIDDLE, LAST = range(4)
+
+_MAGIC_BYTES = struct.pack("<I", MAGIC)
+_FRAME = struct.Struct("<II")
+_IMAGE = struct.Struct("<IfQQ")  # number of labels after the header (0: the one in it), label, id, id2
+_MAX_ID = (1 << 64) - 1
+
+Payload = bytes | bytearray | memoryview
+Source = str | os.PathLike[str] | Payload
+
+
+class RecordError(ValueError):
+    """The bytes are not the RecordIO they should be. ``file``, ``offset`` (bytes) and ``reason`` say where and why."""
+
+    def __init__(self, file: str, offset: int, reason: str) -> None:
+        super().__init__(f"{file}, byte {offset}: {reason}")
+        self.file, self.offset, self.reason = file, offset, reason
+
+
+@dataclass(frozen=True, eq=False)
+class ImageHeader:
+    """What im2rec writes before the image bytes. ``label`` has shape (labels,); ``id`` is the index in the .lst."""
+
+    label: npt.NDArray[np.float32]
+    id: int
+    id2: int = 0
+
+
+def pack_image(header: ImageHeader, data: Payload) -> bytes:
+    """Payload of one image record. One label goes into the header, several follow it. Raises ValueError."""
+    label = np.asarray(header.label, dtype="<f4").reshape(-1)
+    if not label.size:
+        raise ValueError("an image record needs at least one label")
+    if not (0 <= header.id <= _MAX_ID and 0 <= header.id2 <= _MAX_ID):
+        raise ValueError(f"the record ids {header.id} and {header.id2} must lie between 0 and 2**64 - 1")
+    if label.size == 1:
+        return b"".join((_IMAGE.pack(0, float(label[0]), header.id, header.id2), data))
+    return b"".join((_IMAGE.pack(label.size, 0.0, header.id, header.id2), label.tobytes(), data))
+
+
+def unpack_image(payload: Payload, *, file: str = "record", offset: int = 0) -> tuple[ImageHeader, memoryview]:
+    """Header and image bytes (a view into ``payload``). Raises RecordError naming ``file`` and ``offset``."""
+    view = memoryview(payload)
+    if len(view) < _IMAGE.size:
+        reason = f"the record has {len(view)} bytes, an image record at least 24; make the .rec with im2rec"
+        raise RecordError(file, offset, reason)
+    labels, label, identity, identity2 = _IMAGE.unpack_from(view)
+    if not labels:
+        return ImageHeader(np.array([label], dtype=np.float32), identity, identity2), view[_IMAGE.size :]
+    end = _IMAGE.size + 4 * labels
+    if end > len(view):
+        reason = f"the image header announces {labels} labels, more than the record holds; make the .rec with im2rec"
+        raise RecordError(file, offset, reason)
+    return ImageHeader(np.frombuffer(view[_IMAGE.size : end], dtype="<f4"), identity, identity2), view[end:]
+
+
+def records(source: Source) -> Iterator[memoryview]:
+    """Payloads in order, of a file or of bytes in memory: whole records are views, split ones are joined."""
+    frames = _Frames.of(source)
+    offset = 0
+    while offset < len(frames.view):
+        payload, offset = frames.read(offset)
+        yield payload
+
+
+def scan(source: Source) -> npt.NDArray[np.int64]:
+    """Offsets (records,) of every record, reading frame headers only. Raises RecordError where the framing breaks."""
+    return _Frames.of(source).offsets()
+
+
+class RecordFile:
+    """Random access to the records of a file by position. Threads may share one: reading changes nothing in it.
+
+    The file is memory-mapped and must not shrink while this lives. Views stay valid after ``close``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._frames = _Frames.of(path)
+        self.offsets = self._frames.offsets()
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, position: int) -> memoryview:
+        return self._frames.read(int(self.offsets[position]))[0]
+
+    def image(self, position: int) -> tuple[ImageHeader, memoryview]:
+        """Header and image bytes of one record. Raises RecordError."""
+        return unpack_image(self[position], file=self._frames.file, offset=int(self.offsets[position]))
+
+    def close(self) -> None:
+        self._frames = _Frames(memoryview(b""), self._frames.file)
+        self.offsets = np.zeros(0, dtype=np.int64)
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RecordWriter:
+    """Writes ``path`` and, beside it, the ``.idx`` (one ``key<TAB>offset`` line a record).
+
+    Both appear under their names at ``close``; a ``with`` block that fails leaves neither, nor changes what was there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.index_path = self.path.with_suffix(".idx")
+        self._data = open(_part(self.path), "wb")  # noqa: SIM115 - closed by close and abandon
+        self._index = open(_part(self.index_path), "w", encoding="ascii", newline="\n")  # noqa: SIM115
+        self.count = 0
+
+    def write(self, payload: Payload, key: int | None = None) -> int:
+        """Append one record; returns its offset. ``key`` defaults to the position. Raises ValueError over 512 MiB."""
+        if len(payload) > MAX_LENGTH:
+            raise ValueError(f"a record of {len(payload)} bytes is too long: RecordIO holds less than 512 MiB each")
+        offset = self._data.tell()
+        self._data.writelines(_framed(bytes(payload)))
+        self._index.write(f"{self.count if key is None else key}\t{offset}\n")
+        self.count += 1
+        return offset
+
+    def close(self) -> None:
+        self._data.close()
+        self._index.close()
+        os.replace(_part(self.path), self.path)
+        os.replace(_part(self.index_path), self.index_path)
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        self._data.close()
+        self._index.close()
+        _part(self.path).unlink(missing_ok=True)
+        _part(self.index_path).unlink(missing_ok=True)
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Bytes seen as frames. ``file`` names them in errors."""
+
+    view: memoryview
+    file: str
+
+    @classmethod
+    def of(cls, source: Source) -> "_Frames":
+        if isinstance(source, bytes | bytearray | memoryview):
+            return cls(memoryview(source).cast("B"), "record stream")
+        with open(source, "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                return cls(memoryview(b""), str(source))  # an empty file cannot be mapped
+            return cls(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), str(source))
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        offsets, offset, size = [], 0, len(self.view)
+        while offset < size:
+            offsets.append(offset)
+            flag, _, _, offset = self.frame(offset)
+            if flag != WHOLE:
+                offset = self.read(offsets[-1])[1]
+        return np.array(offsets, dtype=np.int64)
+
+    def read(self, offset: int) -> tuple[memoryview, int]:
+        """Payload of the record at ``offset``, and the offset after it."""
+        flag, begin, end, after = self.frame(offset)
+        if flag == WHOLE:
+            return self.view[begin:end], after
+        if flag != FIRST:
+            raise self.error(offset, "a record begins with the later part of a split one; pack the file again")
+        parts = [self.view[begin:end]]
+        while flag != LAST:
+            if after == len(self.view):
+                raise self.error(offset, "the file ends before the last part of a split record; copy or pack it again")
+            here = after
+            flag, begin, end, after = self.frame(here)
+            if flag not in (MIDDLE, LAST):
+                raise self.error(here, "a new record begins before the split one is complete; pack the file again")
+            parts.append(self.view[begin:end])
+        return memoryview(_MAGIC_BYTES.join(parts)), after
+
+    def frame(self, offset: int) -> tuple[int, int, int, int]:
+        """Flag, begin and end of the payload, and end of the padding. Every frame ends past its ``offset``."""
+        if offset + _FRAME.size > len(self.view):
+            raise self.error(offset, "the file ends inside a record header; copy or pack it again")
+        magic, word = _FRAME.unpack_from(self.view, offset)
+        if magic != MAGIC:
+            reason = f"expected the RecordIO magic ced7230a, found {magic:08x}; is this a .rec file made by im2rec?"
+            raise self.error(offset, reason)
+        flag, length = word >> 29, word & MAX_LENGTH
+        if flag > LAST:
+            raise self.error(offset, f"the record has the unknown flag {flag}; pack the file again")
+        begin = offset + _FRAME.size
+        end = begin + length
+        after = end + -length % 4
+        if after > len(self.view):
+            reason = f"the record announces {length} bytes but the file ends after {len(self.view) - begin}"
+            raise self.error(offset, f"{reason}; copy or pack it again")
+        return flag, begin, end, after
+
+    def error(self, offset: int, reason: str) -> RecordError:
+        return RecordError(self.file, offset, reason)
+
+
+def _framed(payload: bytes) -> Iterator[bytes]:
+    """The frames of one record."""
+    cuts = list(_aligned_magics(payload))
+    begins = [0, *(cut + 4 for cut in cuts)]
+    ends = [*cuts, len(payload)]
+    for part, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        flag = WHOLE if not cuts else FIRST if part == 0 else LAST if part == len(cuts) else MIDDLE
+        yield _FRAME.pack(MAGIC, flag << 29 | (end - begin))
+        yield payload[begin:end]
+        yield bytes(-(end - begin) % 4)
+
+
+def _aligned_magics(payload: bytes) -> Iterator[int]:
+    """Where the payload holds the magic at a multiple of 4; elsewhere it is left alone."""
+    found = payload.find(_MAGIC_BYTES)
+    while found >= 0:
+        if found % 4 == 0:
+            yield found
+        found = payload.find(_MAGIC_BYTES, found + 4)  # the magic cannot overlap itself
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
