@@ -1,0 +1,72 @@
+"""The darkroom command: which commands there are, and how any error becomes one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import botocore.exceptions
+import typer
+
+import darkroom
+from darkroom.cli import lifecycle
+from darkroom.cli.console import Failure, out, say_failure
+from darkroom.cli.options import HomeOption
+from darkroom.errors import DarkroomError, Invalid
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Darkroom: folders of photos to a served image classifier, on your own hardware, with SageMaker's own API.",
+)
+# What follows `darkroom run` belongs to that command, its options included.
+CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
+    lifecycle.run: {"ignore_unknown_options": True, "allow_interspersed_args": False}
+}
+SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
+for panel, commands in {
+    SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel, context_settings=CONTEXTS.get(command))(command)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        out.print(f"darkroom {darkroom.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def every_command(
+    ctx: typer.Context,
+    home: HomeOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    ctx.obj = home
+    if home is not None:  # another spelling of the variable, which also reaches whatever is started from here
+        os.environ["DARKROOM_HOME"] = str(home.expanduser().absolute())
+
+
+def main() -> None:
+    try:
+        app()
+    except Failure as failure:
+        say_failure(str(failure))
+        sys.exit(failure.exit_code)
+    except DarkroomError as error:
+        say_failure(str(error))
+        sys.exit(2 if isinstance(error, Invalid) else 1)
+    except botocore.exceptions.EndpointConnectionError:
+        say_failure("the server does not answer; see: darkroom status, and start it with: darkroom up")
+        sys.exit(1)
+    except botocore.exceptions.ClientError as error:
+        say_failure(error.response["Error"].get("Message") or str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
