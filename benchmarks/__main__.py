@@ -3,8 +3,8 @@
 import sys
 
 from benchmarks import page
-from benchmarks.registry import BENCHMARKS, Unavailable
-from benchmarks.rows import store
+from benchmarks.registry import BENCHMARKS
+from benchmarks.rows import Unavailable, store
 
 
 def main(names: list[str]) -> int:

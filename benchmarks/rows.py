@@ -12,6 +12,10 @@ from statistics import median
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
 
 
+class Unavailable(Exception):
+    """The peer or the data is not on this machine; the message says what to install."""
+
+
 @dataclass(frozen=True)
 class Row:
     """``ratio`` above 1: ours is better. ``n`` is the number of samples on each side."""

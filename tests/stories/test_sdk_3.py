@@ -33,9 +33,8 @@ trainer = ModelTrainer(
     hyperparameters={"num_layers": 20, "image_shape": "3,32,32", "num_classes": 3, "num_training_samples": 96,
                      "mini_batch_size": 16, "epochs": 2, "learning_rate": 0.05},
     input_data_config=[
-        InputData(channel_name="train", data_source=train.rpartition("/")[0] + "/", content_type="application/x-recordio"),
-        InputData(channel_name="validation", data_source=validation.rpartition("/")[0] + "/",
-                  content_type="application/x-recordio"),
+        InputData(channel_name=name, data_source=uri.rpartition("/")[0] + "/", content_type="application/x-recordio")
+        for name, uri in {"train": train, "validation": validation}.items()
     ],
 )
 trainer.train(wait=True, logs=True)
