@@ -3,8 +3,9 @@
 Knows framing and headers only: what is inside an image, or which label is right, is not asked here.
 
 A record is ``u32 magic, u32 (flag << 29 | length), payload, zeros to a multiple of 4``, all little-endian; records
-follow each other with nothing around them. Where a payload holds the magic at a multiple of 4 from its start, the writer
-splits it there (flags first, middle, last) and drops those four bytes; the reader puts them back. [dmlc-core recordio.h]
+follow each other with nothing around them. Where a payload holds the magic at a multiple of 4 from its start, the
+writer splits it there (flags first, middle, last) and drops those four bytes; the reader puts them back. [dmlc-core
+recordio.h]
 """
 
 import mmap

@@ -1,7 +1,7 @@
 """The residual networks of the image-classification algorithm, in PyTorch.
 
-Module names are MXNet's (``stage1_unit1.bn1`` is ``stage1_unit1_bn1``), registered in the order of the symbol's arguments:
-``networks.mxnet`` only has to rename. Knows nothing of files, training or photographs.
+Module names are MXNet's (``stage1_unit1.bn1`` is ``stage1_unit1_bn1``), registered in the order of the symbol's
+arguments: ``networks.mxnet`` only has to rename. Knows nothing of files, training or photographs.
 
 Input is what a decoder gives: (N, channels, height, width), RGB 0..255, uint8 or float, any memory format; the first
 BatchNorm normalises it. Output is logits (N, classes).
