@@ -7,19 +7,38 @@ take is held in a budget. Knows nothing of models: ``preprocess`` says what beco
 
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+import simplejpeg
 
 from darkroom.imaging.budget import Budget
-from darkroom.imaging.signatures import HEIC, JPEG, KINDS, TIFF, WEBP, jpeg_exif, kind_of, orientation, webp_size
+from darkroom.imaging.signatures import (
+    HEIC,
+    JPEG,
+    KINDS,
+    TIFF,
+    WEBP,
+    jpeg_exif,
+    kind_of,
+    orientation,
+    webp_length,
+    webp_size,
+)
 
 MAX_SIDE = 65_535  # JPEG's own limit; no decoder then allocates much for a single row
 MAX_JPEG_PIXELS = 2**27  # 134 megapixels: cameras make 102, telephones 108
-MAX_PIXELS = 89_478_485  # of every other kind. Pillow's own number, so that no setting of its needs touching
+# Of every other kind, whose decoders take up to 16 bytes a pixel. Below Pillow's own limits, so that none of its
+# process-wide settings needs touching.
+MAX_PIXELS = 50_000_000
 MAX_SCANS = 200  # of a progressive JPEG: encoders write about ten, and each costs a pass over the whole picture
 STRIP_ROWS = 1024  # conversions work on so many rows at once; a multiple of 8, the largest reduction
 MEMORY = Budget(1 << 30)  # what decoders in all threads may take together, in bytes
 
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+_JPEG_END = b"\xff\xd9"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 _WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
 _CONVERTIBLE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
@@ -46,46 +65,52 @@ def decode(
     ``allow_truncated`` fills the missing part of a JPEG with gray instead of refusing.
     Raises BadImage, or its kind TruncatedImage.
     """
+    data = bytes(data)
     kind = kind_of(data)
     if kind is None or kind == HEIC:
         raise _not_an_image(data, kind)
-    pixels = _decode_jpeg(data, channels, cover, strict=True) if kind == JPEG else None
-    if pixels is None:
-        try:
-            pixels = _decode_with_pillow(data, kind, channels, cover)
-        except TruncatedImage:
-            pixels = _decode_jpeg(data, channels, cover, strict=False) if allow_truncated and kind == JPEG else None
-            if pixels is None:
-                raise
-    return pixels
+    if kind == JPEG:
+        return _decode_jpeg(data, channels, cover, allow_truncated)
+    return _decode_with_pillow(data, kind, channels, cover)
 
 
-def _not_an_image(data: bytes | memoryview, kind: str | None) -> BadImage:
+def _not_an_image(data: bytes, kind: str | None) -> BadImage:
     if kind == HEIC:
         return BadImage("HEIC photos cannot be read here; export the photo as JPEG")
     if len(data) == 0:
         return BadImage("there are no bytes; send the bytes of one image file")
     return BadImage(
-        f"these {len(data)} bytes are not an image; they start with {bytes(data[:8])!r} and are none of: "
-        + ", ".join(KINDS)
+        f"these {len(data)} bytes are not an image; they start with {data[:8]!r} and are none of: " + ", ".join(KINDS)
     )
 
 
-# JPEG -----------------------------------------------------------------------------------------------------------------
+# JPEG ---------------------------------------------------------------------------------------------
 
 
-def _decode_jpeg(
-    data: bytes | memoryview, channels: int, cover: tuple[int, int] | None, strict: bool
-) -> np.ndarray | None:
+def _decode_jpeg(data: bytes, channels: int, cover: tuple[int, int] | None, allow_truncated: bool) -> np.ndarray:
+    """A file that lacks nothing but its end marker (cameras and broken downloads leave it out) is whole once it has
+    one; one that lacks pixels is still found out, and everything else is for Pillow to judge."""
+    _check_scans(data)
+    for whole in (data, data + _JPEG_END):
+        pixels = _libjpeg(whole, channels, cover, strict=True)
+        if pixels is not None:
+            return pixels
+    try:
+        return _decode_with_pillow(data, JPEG, channels, cover)
+    except TruncatedImage:
+        pixels = _libjpeg(data, channels, cover, strict=False) if allow_truncated else None
+        if pixels is None:
+            raise
+        return pixels
+
+
+def _libjpeg(data: bytes, channels: int, cover: tuple[int, int] | None, strict: bool) -> np.ndarray | None:
     """None where libjpeg-turbo has something to say against the file, or cannot turn its colours into ours."""
-    import simplejpeg
-
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=strict)
     except ValueError:
         return None
     _check_size(height, width, MAX_JPEG_PIXELS)
-    _check_scans(data)
     if colours in ("CMYK", "YCCK"):
         return None
     turn = orientation(jpeg_exif(data))
@@ -101,34 +126,31 @@ def _decode_jpeg(
     return _upright(pixels, turn)
 
 
-def _check_scans(data: bytes | memoryview) -> None:
-    scans = bytes(data).count(b"\xff\xda")
+def _check_scans(data: bytes) -> None:
+    scans = data.count(b"\xff\xda")
     if scans > MAX_SCANS:
         raise BadImage(f"this JPEG is in {scans} scans, and at most {MAX_SCANS} are read; save the photo again")
 
 
-def _coefficients(data: bytes | memoryview, pixels: int) -> int:
+def _coefficients(data: bytes, pixels: int) -> int:
     """Bytes that a progressive JPEG takes for the coefficients of all its pixels, whatever size comes out."""
-    return 6 * pixels if b"\xff\xc2" in bytes(data) else 0
+    return 6 * pixels if b"\xff\xc2" in data else 0
 
 
-# Every other kind ------------------------------------------------------------------------------------------------------
+# Every other kind ---------------------------------------------------------------------------------
 
 
-def _decode_with_pillow(
-    data: bytes | memoryview, kind: str, channels: int, cover: tuple[int, int] | None
-) -> np.ndarray:
-    from PIL import Image
+def _decode_with_pillow(data: bytes, kind: str, channels: int, cover: tuple[int, int] | None) -> np.ndarray:
+    from PIL import Image  # noqa: PLC0415 - heavy, and most pictures are JPEG
 
-    if kind == WEBP and (size := webp_size(data)):
-        _check_size(*size, MAX_PIXELS)
+    if kind == WEBP:
+        _check_webp(data)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             _check_size(image.height, image.width, MAX_PIXELS)
             if kind == TIFF:
                 _check_tiles(image)
-            # 4 bytes a pixel where Pillow keeps it, as much again in most decoders, and the strips
-            with MEMORY.hold(8 * image.height * image.width):
+            with MEMORY.hold(16 * image.height * image.width):
                 image.load()
                 turn = 1 if kind == TIFF else orientation(image.info.get("exif") or b"")  # TIFF: Pillow turned it
                 factor = _reduction(image.height, image.width, cover, turn)
@@ -140,20 +162,28 @@ def _decode_with_pillow(
     return _upright(pixels, turn)
 
 
-def _check_tiles(image) -> None:  # noqa: ANN001 - a Pillow image
-    tile = image.tag_v2.get(_TILE_WIDTH, 0) * image.tag_v2.get(_TILE_LENGTH, 0)
+def _check_webp(data: bytes) -> None:
+    if webp_length(data) > len(data):
+        raise _truncated(WEBP)
+    if size := webp_size(data):
+        _check_size(*size, MAX_PIXELS)
+
+
+def _check_tiles(image: "Pillow.Image") -> None:
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
     if tile > MAX_PIXELS:
         raise BadImage(f"this TIFF has tiles of {tile} pixels, and at most {MAX_PIXELS} are read")
 
 
-def _strips(image) -> Iterator:  # noqa: ANN001 - Pillow images
+def _strips(image: "Pillow.Image") -> Iterator["Pillow.Image"]:
     for top in range(0, image.height, STRIP_ROWS):
         yield image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS)))
 
 
-def _flat(image, channels: int, factor: int) -> np.ndarray:  # noqa: ANN001 - a Pillow image
+def _flat(image: "Pillow.Image", channels: int, factor: int) -> np.ndarray:
     """Pixels (H/factor, W/factor, channels) of a picture of any mode, over white where it is transparent."""
-    from PIL import Image
+    from PIL import Image  # noqa: PLC0415
 
     mode = "RGB" if channels == 3 else "L"
     if image.mode.startswith("I"):
@@ -182,13 +212,17 @@ def _damaged(kind: str, error: Exception) -> BadImage:
     if type(error).__name__.startswith("DecompressionBomb"):
         return BadImage(f"this {kind} has too many pixels ({text.partition(',')[0]}); make it smaller")
     if "truncated" in text.lower() or "unexpected end" in text.lower():
-        return TruncatedImage(f"this {kind} is truncated: the file ends before its picture does; send the whole file")
+        return _truncated(kind)
     if "cannot identify" in text or not text:
-        return BadImage(f"this {kind} has a damaged header; open and save it again")
+        return BadImage(f"this {kind} cannot be opened: its header is damaged or the file is cut short; save it again")
     return BadImage(f"this {kind} is damaged ({text}); open and save it again")
 
 
-# Both -------------------------------------------------------------------------------------------------------------------
+def _truncated(kind: str) -> TruncatedImage:
+    return TruncatedImage(f"this {kind} is truncated: the file ends before its picture does; send the whole file")
+
+
+# Both ---------------------------------------------------------------------------------------------
 
 
 def _check_size(height: int, width: int, most: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import cv2
 import numpy as np
 
 from darkroom.imaging.decode import decode
@@ -76,7 +77,7 @@ class Preprocess:
         if self.mode == SQUASH:
             return _resize(pixels, self.height, self.width)
         pixels = _cut(pixels)
-        return _resize(pixels, *resized_size(*pixels.shape[:2], self))
+        return _resize(pixels, *resized_size(pixels.shape[0], pixels.shape[1], self))
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
         """The centre (height, width, C), offsets rounded down."""
@@ -100,7 +101,7 @@ def resized_size(height: int, width: int, preprocess: Preprocess) -> tuple[int, 
 def shorter_side_for(resize: int | None, median_shorter_side: float, height: int, width: int) -> int:
     """What a model trained here records: the hyperparameter where it is given, else what suits the training pictures.
 
-    Pictures somewhat larger than the crop keep their size (they were made for it); larger ones are brought to 8/7 of it.
+    Pictures somewhat larger than the crop keep their size (they were made for it); larger ones come to 8/7 of it.
     """
     longest = max(height, width)
     most = -(-longest * FIELD_OF_VIEW[0] // FIELD_OF_VIEW[1])
@@ -116,8 +117,6 @@ def _cut(pixels: np.ndarray) -> np.ndarray:
 
 def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Bilinear; where both sides shrink to half or less (decoding has already taken out what it can), area means."""
-    import cv2
-
     if pixels.shape[:2] == (height, width):
         return pixels
     halved = pixels.shape[0] >= 2 * height and pixels.shape[1] >= 2 * width

@@ -1,4 +1,4 @@
-"""Which kind of image file some bytes are, by their first bytes, and what their headers tell before anything is decoded.
+"""Which kind of image file some bytes are, by their first bytes, and what headers tell before anything is decoded.
 
 Knows file formats, and nothing of pixels: every function here is pure and looks at a few bytes.
 """
@@ -28,9 +28,9 @@ _EXIF_MARK = b"Exif\0\0"
 _EXIF_WITHIN = 1 << 18  # Exif asks for its segment right after the first marker; some writers put others before it
 
 
-def kind_of(data: bytes | memoryview) -> str | None:
+def kind_of(data: bytes) -> str | None:
     """One of KINDS, HEIC, or None for bytes that start like none of them."""
-    head = bytes(data[:32])
+    head = data[:32]
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
@@ -45,12 +45,17 @@ def kind_of(data: bytes | memoryview) -> str | None:
     return None
 
 
-def webp_size(data: bytes | memoryview) -> tuple[int, int] | None:
+def webp_length(data: bytes) -> int:
+    """Bytes that a WebP file says it has."""
+    return 8 + int.from_bytes(data[4:8], "little")
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) of a WebP file's canvas, None where the header is cut short.
 
     Its decoder sets aside the whole canvas as it opens a file, so the size has to be known before.
     """
-    head = bytes(data[:30])
+    head = data[:30]
     if len(head) < 30:
         return None
     match head[12:16]:
@@ -65,9 +70,9 @@ def webp_size(data: bytes | memoryview) -> tuple[int, int] | None:
     return None
 
 
-def jpeg_exif(data: bytes | memoryview) -> bytes:
+def jpeg_exif(data: bytes) -> bytes:
     """The Exif block of a JPEG file, empty where it has none."""
-    head = bytes(data[:_EXIF_WITHIN])
+    head = data[:_EXIF_WITHIN]
     start = head.find(_EXIF_MARK)
     return b"" if start < 0 else head[start : start + 0xFFFF]
 
