@@ -76,7 +76,7 @@ class ResNet(nn.Module):
         self.fc1 = nn.Linear(inputs, architecture.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.bn_data(images if images.is_floating_point() else images.float())
+        x: Tensor = self.bn_data(images if images.is_floating_point() else images.float())
         x = self.conv0(x)
         if not self.architecture.small_stem:
             x = functional.max_pool2d(functional.relu(self.bn0(x), inplace=True), 3, stride=2, padding=1)
