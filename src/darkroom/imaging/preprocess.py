@@ -32,7 +32,7 @@ class Preprocess:
     mode: str = CROP
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1 or self.channels not in (1, 3):
+        if not self.height or not self.width or min(self.height, self.width) < 1 or self.channels not in (1, 3):
             raise ValueError(
                 f"no picture has the shape {self.channels},{self.height},{self.width}; channels are 1 or 3"
             )
@@ -52,6 +52,9 @@ class Preprocess:
             raise ValueError(
                 f"the record of preprocessing has {sorted(record)}; understood are exactly {sorted(known)}"
             )
+        numbers = {name: record[name] for name in known - {"mode"} if record[name] is not None}
+        if not all(type(number) is int for number in numbers.values()) or not isinstance(record["mode"], str):
+            raise ValueError(f"the record of preprocessing, {dict(record)}, has values of the wrong type")
         return cls(**record)
 
     def apply(self, data: bytes | memoryview) -> np.ndarray:
