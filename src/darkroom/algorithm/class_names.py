@@ -1,0 +1,58 @@
+"""What the classes are called: said by the job, by a file beside the images, or by the folders a .lst names.
+
+Names only ride along in the model; training never depends on them.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from darkroom.algorithm.data.samples import ListedSamples, Samples
+from darkroom.algorithm.failures import CustomerError
+
+VARIABLE = "DARKROOM_CLASSES"  # a JSON list, in the job's Environment
+FILES = ("classes.txt", "labels.txt")  # one name a line, in the order of the labels
+
+
+def find(
+    environ: Mapping[str, str], folders: Sequence[Path], train: Samples, num_classes: int
+) -> tuple[tuple[str, ...] | None, str]:
+    """Names by class id, or None; and where they come from, for the log. Raises CustomerError for a malformed list."""
+    if VARIABLE in environ:
+        return _fitting(_from_json(environ[VARIABLE]), VARIABLE, num_classes)
+    for path in (folder / name for folder in folders for name in FILES):
+        if path.is_file():
+            names = tuple(line.strip() for line in path.read_text("utf-8", "replace").splitlines() if line.strip())
+            return _fitting(names, path.name, num_classes)
+    if isinstance(train, ListedSamples):
+        return _from_folders(train, num_classes), "folders"
+    return None, ""
+
+
+def _from_json(text: str) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except ValueError as error:
+        raise CustomerError(f'{VARIABLE} must be a JSON list of names, such as ["cat", "dog"]: {error}') from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CustomerError(f'{VARIABLE} must be a JSON list of names, such as ["cat", "dog"]; it is {text[:80]}')
+    return tuple(names)
+
+
+def _fitting(names: tuple[str, ...], source: str, num_classes: int) -> tuple[tuple[str, ...] | None, str]:
+    if len(names) == num_classes:
+        return names, source
+    return None, f"{source} has {len(names)} names for num_classes {num_classes} and is not used"
+
+
+def _from_folders(train: ListedSamples, num_classes: int) -> tuple[str, ...] | None:
+    """The first folder of the paths of each label, where label and folder stand for each other one to one."""
+    folders = defaultdict(set)
+    for line in train.lines:
+        if len(line.labels) != 1 or "/" not in line.path:
+            return None
+        folders[int(line.labels[0])].add(line.path.split("/")[0])
+    names = [min(folders[label]) for label in sorted(folders) if len(folders[label]) == 1]
+    complete = sorted(folders) == list(range(num_classes)) and len(set(names)) == num_classes
+    return tuple(names) if complete else None

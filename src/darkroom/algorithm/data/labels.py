@@ -1,0 +1,78 @@
+"""From the labels written beside the images to classes, with every doubt said: which image, which label, what to do.
+
+Knows numbers and names only, no pixels.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.algorithm.data.samples import Samples
+from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hyperparameters import Hyperparameters
+
+Classes = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+def classes(samples: Samples, values: Hyperparameters, channel: str) -> Classes:
+    """Class ids int64 (N,), or with multi_label rows of 0 and 1, float32 (N, num_classes).
+
+    Raises CustomerError naming the first image whose label cannot be right.
+    """
+    return _rows(samples, values, channel) if values.multi_label else _ids(samples, values, channel)
+
+
+def _ids(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.int64]:
+    for position, label in enumerate(samples.labels):
+        if len(label) != 1:
+            raise CustomerError(
+                f"{samples.name(position)} in the {channel} channel has {len(label)} labels, but multi_label is 0. "
+                "Set multi_label to 1, or give one class id an image."
+            )
+    labels = np.array([label[0] for label in samples.labels], dtype=np.float32)
+    ids = labels.astype(np.int64)
+    for position in np.flatnonzero((ids != labels) | ~np.isfinite(labels))[:1]:
+        raise CustomerError(
+            f"The label {labels[position]:g} of {samples.name(position)} in the {channel} channel is not a whole "
+            f"number; labels are class ids from 0 to num_classes-1 ({values.num_classes - 1})."
+        )
+    for position in np.flatnonzero((ids < 0) | (ids >= values.num_classes))[:1]:
+        raise CustomerError(_out_of_range(ids, int(position), samples.name(position), values.num_classes, channel))
+    return ids
+
+
+def _out_of_range(ids: npt.NDArray[np.int64], position: int, name: str, num_classes: int, channel: str) -> str:
+    low, high = int(ids.min()), int(ids.max())
+    found = len(np.unique(ids))
+    remedy = f"Set num_classes to {high + 1}"
+    if low == 1 and high == num_classes:
+        remedy = "Number the classes from 0, not from 1"
+    elif low < 0 or found != high + 1:
+        remedy = f"Number the {found} classes 0 … {found - 1} without gaps"
+    return (
+        f"The label {ids[position]} of {name} in the {channel} channel is not one of 0 … {num_classes - 1} "
+        f"(num_classes is {num_classes}): the channel holds {found} different labels from {low} to {high}. {remedy}."
+    )
+
+
+def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.float32]:
+    for position, label in enumerate(samples.labels):
+        if len(label) != values.num_classes:
+            raise CustomerError(
+                f"Mismatch between number of labels in the multi-label data ({len(label)}) and the num_classes "
+                f"parameter ({values.num_classes}): {samples.name(position)} in the {channel} channel. "
+                "Each image needs num_classes labels, each 0 or 1 (pack .rec files with --pack-label)."
+            )
+    rows = np.stack(samples.labels).astype(np.float32)
+    for position in np.flatnonzero(~np.isin(rows, (0, 1)).all(axis=1))[:1]:
+        raise CustomerError(
+            f"The labels {rows[position].tolist()} of {samples.name(position)} in the {channel} channel are not all 0 "
+            "or 1; with multi_label each column says whether the image has that class."
+        )
+    return rows
+
+
+def images_per_class(known: Classes, num_classes: int) -> npt.NDArray[np.int64]:
+    """(num_classes,) how many images have each class."""
+    if known.ndim == 2:
+        return known.sum(axis=0).astype(np.int64)
+    return np.bincount(known, minlength=num_classes)

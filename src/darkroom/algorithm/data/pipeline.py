@@ -1,0 +1,64 @@
+"""Batches ahead of the loop that wants them: threads decode and cut, a bounded number of batches waits.
+
+Decoders and cv2 work without Python's lock, so threads are enough. What becomes of an image is told by the caller's
+``cut``; which images, by ``orders``.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.algorithm.data.augment import Pixels
+from darkroom.algorithm.data.images import UNREADABLE, ImageSet
+from darkroom.algorithm.data.labels import Classes
+
+log = logging.getLogger(__name__)
+
+
+class Batch(NamedTuple):
+    order: npt.NDArray[np.int64]  # (N,) which images of the set
+    images: npt.NDArray[np.uint8]  # (N, height, width, channels)
+    labels: Classes  # (N,) or (N, classes)
+
+
+def batches(
+    images: ImageSet,
+    orders: Iterable[npt.NDArray[np.int64]],
+    cut: Callable[[int, Pixels], Pixels],
+    threads: int,
+) -> Iterator[Batch]:
+    """One batch for each array of ``orders``, in order. ``cut(k, pixels)`` gives all images the same size.
+
+    An image that turns out unreadable is named in a warning and left out of its batch; a batch may become shorter so.
+    """
+    waiting: deque[Future[Batch | None]] = deque()
+    orders = iter(orders)
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        try:
+            for order in islice(orders, threads + 1):
+                waiting.append(pool.submit(_batch, images, order, cut))
+            while waiting:
+                batch = waiting.popleft().result()
+                for order in islice(orders, 1):
+                    waiting.append(pool.submit(_batch, images, order, cut))
+                if batch is not None:
+                    yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batch(images: ImageSet, order: npt.NDArray[np.int64], cut: Callable[[int, Pixels], Pixels]) -> Batch | None:
+    good, pixels = [], []
+    for k in map(int, order):
+        try:
+            pixels.append(cut(k, images.pixels(k)))
+            good.append(k)
+        except UNREADABLE as error:
+            log.warning("Left out of its batch: %s: %s", images.name(k), error)
+    return Batch(np.array(good), np.stack(pixels), images.classes[good]) if good else None

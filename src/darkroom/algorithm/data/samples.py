@@ -1,0 +1,80 @@
+"""Labelled images as they lie in the channels: records of .rec files, or files that a .lst names.
+
+Knows where the bytes are and what to call each image in a message; decodes nothing and judges no label.
+"""
+
+import bisect
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.algorithm.failures import CustomerError
+from darkroom.formats.lst import LstLine
+from darkroom.formats.recordio import RecordError, RecordFile
+
+Bytes = bytes | memoryview
+
+
+class Samples(Protocol):
+    """Positions are 0 … len-1. Threads may share one."""
+
+    labels: Sequence[npt.NDArray[np.float32]]  # each (labels of the image,)
+
+    def __len__(self) -> int: ...
+
+    def read(self, position: int) -> Bytes:
+        """The encoded image. Raises OSError."""
+        ...
+
+    def name(self, position: int) -> str:
+        """What to call it in a message."""
+        ...
+
+
+class RecordSamples:
+    """The records of one or several .rec files, one file after the other. Raises CustomerError for a broken file."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        try:
+            self.files = [RecordFile(path) for path in paths]
+            self.labels = [file.image(k)[0].label for file in self.files for k in range(len(file))]
+        except RecordError as error:
+            raise CustomerError(f"Unable to read the RecordIO file: {error}") from error
+        self._ends = list(accumulate(len(file) for file in self.files))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, position: int) -> Bytes:
+        file, inside = self._place(position)
+        return file.image(inside)[1]
+
+    def name(self, position: int) -> str:
+        file, inside = self._place(position)
+        return f"record {inside} of {file.path.name} (id {file.image(inside)[0].id})"
+
+    def _place(self, position: int) -> tuple[RecordFile, int]:
+        number = bisect.bisect_right(self._ends, position)
+        return self.files[number], position - (self._ends[number - 1] if number else 0)
+
+
+class ListedSamples:
+    """The images that the lines of a .lst name, below ``root``."""
+
+    def __init__(self, lines: Sequence[LstLine], lst: Path, root: Path) -> None:
+        self.lines, self.lst, self.root = lines, lst, root
+        self.labels = [np.array(line.labels, dtype=np.float32) for line in lines]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def read(self, position: int) -> Bytes:
+        return (self.root / self.lines[position].path).read_bytes()
+
+    def name(self, position: int) -> str:
+        line = self.lines[position]
+        return f"{line.path} (index {line.index} of {self.lst.name})"

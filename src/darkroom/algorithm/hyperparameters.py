@@ -1,0 +1,355 @@
+"""The hyperparameters of image classification, in one table: name, type, default, valid values, help.
+
+The parser, the error texts, the printed defaults and ``docs/reference/hyperparameters.md`` read this table
+(``python -m darkroom.algorithm.hyperparameters`` prints that page). It knows no data and no network.
+
+Wording of the faults is SageMaker's own; what we add is a remedy, after its words.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Protocol
+
+from darkroom.algorithm.failures import CustomerError
+
+
+class Rule(Protocol):
+    """How a text becomes a value. ``read`` raises ValueError; ``expects`` words what would have been right."""
+
+    kind: str
+
+    def read(self, text: str) -> Any: ...
+
+    def expects(self) -> str: ...
+
+    def valid(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Integer:
+    low: int = 1
+    high: int | None = None
+    kind = "integer"
+
+    def read(self, text: str) -> int:
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else None
+        if value is None or value < self.low or (self.high is not None and value > self.high):
+            raise ValueError(text)
+        return value
+
+    def expects(self) -> str:
+        bounds = f"greater than or equal to {self.low}" if self.high is None else f"between {self.low} and {self.high}"
+        return f"which expects one of the following: an integer {bounds}"
+
+    def valid(self) -> str:
+        return f"{self.low} or more" if self.high is None else f"{self.low} … {self.high}"
+
+
+@dataclass(frozen=True)
+class Real:
+    low: float = 0.0
+    high: float = 1.0
+    kind = "float"
+
+    def read(self, text: str) -> float:
+        value = float(text)
+        if not self.low <= value <= self.high:  # false for nan, too
+            raise ValueError(text)
+        return value
+
+    def expects(self) -> str:
+        return f"which expects one of the following: a float between {self.low:g} and {self.high:g}"
+
+    def valid(self) -> str:
+        return f"{self.low:g} … {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    values: tuple[Any, ...]
+
+    @property
+    def kind(self) -> str:
+        return "integer" if isinstance(self.values[0], int) else "string"
+
+    def read(self, text: str) -> Any:
+        return {str(value): value for value in self.values}[text]
+
+    def expects(self) -> str:
+        return "which accepts one of the following: " + ", ".join(f"'{value}'" for value in self.values)
+
+    def valid(self) -> str:
+        return ", ".join(str(value) for value in self.values)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False, in any case: the SDKs send either spelling."""
+
+    kind = "boolean"
+
+    def read(self, text: str) -> bool:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+    def expects(self) -> str:
+        return "which accepts one of the following: 'True', 'False'"
+
+    def valid(self) -> str:
+        return "True, False"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A comma list of positive integers. Blanks are taken out first: SageMaker's own examples write them."""
+
+    regex: str
+    kind = "string"
+
+    def read(self, text: str) -> str:
+        packed = text.replace(" ", "")
+        if not re.fullmatch(self.regex, packed):
+            raise ValueError(text)
+        return packed
+
+    def expects(self) -> str:
+        return f"which expects one of the following: a string which matches the pattern '{self.regex}'"
+
+    def valid(self) -> str:
+        return f"`{self.regex}`".replace("|", "\\|")
+
+
+def row(rule: Rule, default: Any = MISSING, help: str = "", applies_to: str = "", remedy: str = "") -> Any:
+    """One line of the table. Without a default the hyperparameter is required."""
+    return field(default=default, metadata={"rule": rule, "help": help, "applies_to": applies_to, "remedy": remedy})
+
+
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152, 200)
+CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+# Names that SageMaker or its samples send and that mean nothing for training.
+TOLERATED = {
+    "_tuning_objective_metric": "",  # set by tuning jobs
+    "model_prefix": "it has no effect: model files are always named image-classification-NNNN.params",
+    "use_lr_scheduler": "it has no effect: set lr_scheduler_step to lower the learning rate during training",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """The values of one job. Field names are the hyperparameters' names."""
+
+    num_classes: int = row(Integer(), help="Number of classes. Labels are 0 … num_classes-1.")
+    num_training_samples: int | None = row(
+        Integer(),
+        None,
+        help="Number of training images. Optional here: they are counted. A wrong number is warned about and not used. "
+        "(Required by SageMaker, which computes batches per epoch from it.)",
+    )
+    use_pretrained_model: int = row(
+        Choice((0, 1)),
+        0,
+        help="1: start from ImageNet weights. Not available yet: warns and starts from random weights.",
+    )
+    multi_label: int = row(Choice((0, 1)), 0, help="1: an image may have several classes; labels are rows of 0 and 1.")
+    use_weighted_loss: int = row(
+        Choice((0, 1)), 0, help="1: rare classes count more, by their share of the labels.", applies_to="multi_label 1"
+    )
+    num_layers: int = row(
+        Choice(IMAGENET_DEPTHS + CIFAR_DEPTHS),
+        152,
+        help="Depth of the network. 20, 32, 44, 56 and 110 are thin networks for small images (28 or 32 pixels).",
+    )
+    image_shape: str = row(
+        Pattern("^(([1-9][0-9]*)(,[1-9][0-9]*)(,[1-9][0-9]*))$"),
+        "3,224,224",
+        help="What the network sees: channels (3 RGB, 1 grey), height, width.",
+        remedy="Write channels, height and width, such as '3,224,224'.",
+    )
+    resize: int | None = row(
+        Integer(),
+        None,
+        help="Resize images so that the shorter side has this many pixels, before the crop to image_shape. "
+        "Unset: chosen from the images' own size (SageMaker requires it with image files).",
+    )
+    epochs: int = row(Integer(), 30, help="Passes over the training images.")
+    mini_batch_size: int = row(Integer(), 32, help="Images per update.")
+    learning_rate: float = row(Real(), 0.1, help="Initial learning rate.")
+    lr_scheduler_factor: float = row(
+        Real(),
+        0.1,
+        help="What the learning rate is multiplied by at each lr_scheduler_step.",
+        applies_to="lr_scheduler_step",
+    )
+    lr_scheduler_step: str | None = row(
+        Pattern("^(([1-9][0-9]*)(,[1-9][0-9]*)*)$"),
+        None,
+        help="Epochs after which the learning rate is lowered: '10,20'.",
+        remedy="Write the epochs with commas between, such as '10,20'.",
+    )
+    optimizer: str = row(Choice(("sgd", "adam", "rmsprop", "nag")), "sgd", help="The update rule.")
+    momentum: float = row(Real(), 0.9, help="Share of the last update that is kept.", applies_to="sgd, nag")
+    weight_decay: float = row(Real(), 0.0001, help="L2 penalty of weights (not of biases).", applies_to="sgd, nag")
+    beta_1: float = row(Real(), 0.9, help="Decay of the first moment.", applies_to="adam")
+    beta_2: float = row(Real(), 0.999, help="Decay of the second moment.", applies_to="adam")
+    eps: float = row(Real(), 1e-8, help="Keeps divisions away from zero.", applies_to="adam, rmsprop")
+    gamma: float = row(Real(), 0.9, help="Decay of the average of squared gradients.", applies_to="rmsprop")
+    augmentation_type: str | None = row(
+        Choice(("crop", "crop_color", "crop_color_transform")),
+        None,
+        help="crop: random crop and mirror. crop_color: and random hue, saturation, lightness. "
+        "crop_color_transform: and random rotation, shear and aspect ratio.",
+    )
+    checkpoint_frequency: int | None = row(
+        Integer(), None, help="Keep the model of every so many epochs. Unset: only the best by validation accuracy."
+    )
+    top_k: int | None = row(Integer(2), None, help="Also log top-k accuracy during training.")
+    kv_store: str | None = row(
+        Choice(("dist_sync", "dist_async")), None, help="How several machines share updates; no effect on one."
+    )
+    precision_dtype: str = row(
+        Choice(("float32", "float16")),
+        "float32",
+        help="float16: mixed precision (fp16 on a GPU, bf16 on a CPU); faster.",
+    )
+    early_stopping: bool = row(Flag(), False, help="Stop when validation accuracy no longer improves.")
+    early_stopping_min_epochs: int = row(
+        Integer(), 10, help="Epochs before stopping early.", applies_to="early_stopping"
+    )
+    early_stopping_patience: int = row(
+        Integer(), 5, help="Epochs without improvement to wait for.", applies_to="early_stopping"
+    )
+    early_stopping_tolerance: float = row(
+        Real(), 0.0, help="Smallest relative improvement that counts.", applies_to="early_stopping"
+    )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = (int(part) for part in self.image_shape.split(","))
+        return channels, height, width
+
+    def applies(self, name: str) -> bool:
+        """Whether a hyperparameter of one optimizer matters with the one chosen."""
+        return self.optimizer in TABLE[name].metadata["applies_to"].split(", ")
+
+    @property
+    def lr_steps(self) -> tuple[int, ...]:
+        """Epochs after which the learning rate drops, in order."""
+        return tuple(int(part) for part in (self.lr_scheduler_step or "").split(",") if part)
+
+
+TABLE: dict[str, Field[Any]] = {f.name: f for f in fields(Hyperparameters)}
+# What the algorithm's packaged default file holds, in its order; other defaults are not printed.
+PRINTED_DEFAULTS = (
+    *("use_pretrained_model", "num_layers", "epochs", "learning_rate", "lr_scheduler_factor", "optimizer", "momentum"),
+    *("weight_decay", "beta_1", "beta_2", "eps", "gamma", "mini_batch_size", "image_shape", "precision_dtype"),
+)
+
+
+def defaults() -> dict[str, Any]:
+    """The defaults that the log's second line shows."""
+    return {name: TABLE[name].default for name in PRINTED_DEFAULTS}
+
+
+def parse(given: Mapping[str, str], strict: bool = False) -> Hyperparameters:
+    """Hyperparameters from texts. Raises CustomerError with every fault at once.
+
+    ``strict`` requires num_training_samples, as SageMaker does.
+    """
+    texts = {name: str(text).strip().strip('"') for name, text in given.items() if name not in TOLERATED}
+    texts = {name: text for name, text in texts.items() if not (text in ("", "None") and _optional(name))}
+    faults = _unexpected(texts) + _missing(texts, strict)
+    values = {}
+    for name in texts.keys() & TABLE.keys():
+        try:
+            values[name] = TABLE[name].metadata["rule"].read(texts[name])
+        except (ValueError, KeyError):
+            faults.append(_invalid(name, texts[name]))
+    if not faults:
+        faults = _contradictions(parsed := Hyperparameters(**values))
+    if faults:
+        raise CustomerError(*sorted(faults))
+    return parsed
+
+
+def notices(given: Mapping[str, str]) -> list[str]:
+    """What to tell about names that are accepted and do nothing."""
+    return [f"The hyperparameter '{name}' is accepted; {TOLERATED[name]}." for name in given if TOLERATED.get(name)]
+
+
+def _optional(name: str) -> bool:
+    return name in TABLE and TABLE[name].default is None
+
+
+def _unexpected(texts: Mapping[str, str]) -> list[str]:
+    names = [name for name in texts if name not in TABLE]
+    if not names:
+        return []
+    quoted = ", ".join(f"'{name}'" for name in names)
+    verb = "was" if len(names) == 1 else "were"
+    fault = f"Additional hyperparameters are not allowed ({quoted} {verb} unexpected) (caused by ValidationError)"
+    meant = [close[0] for name in names if (close := difflib.get_close_matches(name, TABLE, 1, 0.7))]
+    return [fault + (f". Did you mean {' and '.join(repr(name) for name in meant)}?" if meant else "")]
+
+
+def _missing(texts: Mapping[str, str], strict: bool) -> list[str]:
+    required = [name for name, f in TABLE.items() if f.default is MISSING]
+    required += ["num_training_samples"] if strict else []
+    names = ", ".join(f"'{name}'" for name in required if name not in texts)
+    fault = f"No value(s) were specified for {names} which are required hyperparameter(s) (caused by ValidationError)"
+    return [fault] if names else []
+
+
+def _invalid(name: str, text: str) -> str:
+    rule, remedy = TABLE[name].metadata["rule"], TABLE[name].metadata["remedy"]
+    fault = (
+        f"The value '{text}' is not valid for the '{name}' hyperparameter {rule.expects()} (caused by ValidationError)"
+    )
+    if isinstance(rule, Choice) and (close := difflib.get_close_matches(text, map(str, rule.values), 1, 0.6)):
+        remedy = f"Did you mean '{close[0]}'?"
+    return f"{fault}. {remedy}" if remedy else fault
+
+
+def _contradictions(values: Hyperparameters) -> list[str]:
+    """Faults of values that are fine one by one."""
+    faults = []
+    if values.shape[0] not in (1, 3):
+        faults.append(
+            f"image_shape '{values.image_shape}' asks for {values.shape[0]} channels; use 3 (RGB) or 1 (grey)."
+        )
+    if values.checkpoint_frequency is not None and values.checkpoint_frequency > values.epochs:
+        faults.append(
+            f"The value '{values.checkpoint_frequency}' is not valid for the 'checkpoint_frequency' hyperparameter "
+            f"which expects one of the following: an integer between 1 and {values.epochs} (caused by ValidationError)"
+            ". It must not exceed epochs, or no model would ever be kept."
+        )
+    if list(values.lr_steps) != sorted(set(values.lr_steps)):
+        faults.append(f"lr_scheduler_step '{values.lr_scheduler_step}' must name increasing epochs, such as '10,20'.")
+    if values.top_k is not None and values.top_k > values.num_classes:
+        faults.append(f"top_k {values.top_k} is larger than num_classes {values.num_classes}; use at most num_classes.")
+    return faults
+
+
+def page() -> str:
+    """docs/reference/hyperparameters.md."""
+    lines = [
+        "# Hyperparameters of image classification",
+        "",
+        "Generated by `python -m darkroom.algorithm.hyperparameters`; the parser reads the same table.",
+        "Values are given as text, as SageMaker does. Unknown names are an error.",
+        "",
+        "| name | type | default | valid | applies to | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, f in TABLE.items():
+        rule: Rule = f.metadata["rule"]
+        default = "**required**" if f.default is MISSING else "–" if f.default is None else f"`{f.default}`"
+        applies_to = f.metadata["applies_to"] or "always"
+        lines.append(f"| `{name}` | {rule.kind} | {default} | {rule.valid()} | {applies_to} | {f.metadata['help']} |")
+    lines += ["", "Accepted without effect: " + ", ".join(f"`{name}`" for name in TOLERATED) + ".", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,116 @@
+"""The part of a job that needs torch and the decoders: data, network, training, the trial of the stored model."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from darkroom.algorithm import class_names, lines, selftest
+from darkroom.algorithm.channels import Channels, open_channels
+from darkroom.algorithm.checkpoints import Checkpoints
+from darkroom.algorithm.data.labels import images_per_class
+from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.algorithm.learner import Learner, device
+from darkroom.algorithm.metrics import positive_weights
+from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.stopping import StopSignal
+from darkroom.algorithm.train import Run, train
+from darkroom.contract import exits
+from darkroom.contract.layout import Layout
+from darkroom.networks import artifact, resnet
+
+SPEEDOMETER = 20  # batches between progress lines; DARKROOM_SPEEDOMETER lowers it for short epochs
+
+
+def run(
+    values: Hyperparameters,
+    layout: Layout,
+    environ: Mapping[str, str],
+    strict: bool,
+    stop: StopSignal,
+    log: logging.Logger,
+) -> int:
+    """Exit code of a job whose hyperparameters are right. Raises CustomerError."""
+    threads = _threads(environ)
+    seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
+    channels = open_channels(layout, log)
+    names = _class_names(environ, channels, layout, values, log)
+    data = prepare(channels, values, threads, strict, log)
+    _announce(data, channels, threads, log)
+
+    network = resnet.build(
+        values.num_layers, values.num_classes, values.shape, generator=torch.Generator().manual_seed(seed)
+    )
+    learner = Learner(network, values, device(), _positive_weights(data))
+
+    def save(number: int, keep_earlier: bool) -> Path:
+        return artifact.save(
+            layout.model,
+            network,
+            epoch=number,
+            batch_size=values.mini_batch_size,
+            classes=names,
+            preprocessing=data.preprocess.to_dict(),
+            multi_label=bool(values.multi_label),
+            keep_earlier=keep_earlier,
+        )
+
+    stop.patient = True  # from here on there is something to save
+    verdicts = train(data, learner, Checkpoints(save, log), Run(threads, seed, max(1, speedometer), stop, log))
+    stop.patient = False
+    if stop.asked:
+        log.info("Stopped by request; the model stored so far is kept.")
+        return exits.STOPPED
+    if data.validation is not None and verdicts is not None:
+        selftest.compare(layout.model, data.validation, verdicts, threads, log)
+    return exits.OK
+
+
+def _announce(data: Data, channels: Channels, threads: int, log: logging.Logger) -> None:
+    values = data.values
+    if values.multi_label and channels.listed:
+        log.info("label-format is multi-hot")
+    log.info("use_pretrained_model: %d", values.use_pretrained_model)
+    log.info("multi_label: %d", values.multi_label)
+    if values.use_pretrained_model:
+        log.warning("Pretrained weights are not available in this version: training starts from random weights.")
+    if data.validation is None:
+        log.warning("There is no validation channel: the model of the last epoch will be stored, not the best.")
+    log.info("Performing random weight initialization")
+    for text in lines.parameters(values):
+        log.info("%s", text)
+    torch.set_num_threads(threads)
+    log.info("Setting number of threads: %d", threads)
+
+
+def _positive_weights(data: Data) -> torch.Tensor | None:
+    values = data.values
+    if not (values.multi_label and values.use_weighted_loss):
+        return None
+    counts = images_per_class(data.train.classes, values.num_classes)
+    return positive_weights(torch.from_numpy(counts), len(data.train))
+
+
+def _class_names(
+    environ: Mapping[str, str], channels: Channels, layout: Layout, values: Hyperparameters, log: logging.Logger
+) -> tuple[str, ...] | None:
+    folders = (channels.folder, layout.channel("train_lst"))
+    names, source = class_names.find(environ, folders, channels.train, values.num_classes)
+    if names is None and source:
+        log.warning("Class names: %s", source)
+    return names
+
+
+def _threads(environ: Mapping[str, str]) -> int:
+    """OMP_NUM_THREADS where the launcher shares the machine out, else every core this process may use."""
+    return _number(environ, "OMP_NUM_THREADS", 0) or len(os.sched_getaffinity(0))
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    if text and not text.isdecimal():
+        raise CustomerError(f"The environment variable {name} must be a whole number, not {text!r}.")
+    return int(text) if text else default

@@ -1,0 +1,71 @@
+"""One network that learns: the loss of a batch, the update it causes, and scores without either.
+
+Knows devices, precision and memory layout, so that the loop around it need not. Batches come as uint8
+(N, height, width, channels), which is a channels_last image tensor with nothing moved.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from darkroom.algorithm import optimizers
+from darkroom.algorithm.hyperparameters import Hyperparameters
+
+
+class Learner:
+    """``network`` takes (N, C, H, W) in 0 … 255 and gives logits (N, classes)."""
+
+    def __init__(
+        self, network: nn.Module, values: Hyperparameters, device: torch.device, positive_weight: Tensor | None = None
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.device = device
+        self.optimizer = optimizers.build(self.network, values)
+        self._multi_label = bool(values.multi_label)
+        self._positive_weight = None if positive_weight is None else positive_weight.to(device)
+        # fp16 needs its gradients scaled to stay above zero; bf16, which CPUs are fast at, has float32's range
+        self._half = (
+            {"cuda": torch.float16, "cpu": torch.bfloat16}[device.type] if values.precision_dtype == "float16" else None
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
+
+    def update(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[Tensor, Tensor]:
+        """One step on a batch. Returns logits (N, classes) float32 and the labels, both on the device."""
+        self.network.train()
+        self.optimizer.set_learning_rate(learning_rate)
+        x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
+        with self._autocast():
+            logits = self.network(x).float()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(self.loss(logits, y)).backward()
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        return logits.detach(), y
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of one class, or of every class against not having it; averaged over the batch."""
+        if self._multi_label:
+            return functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=self._positive_weight)
+        return functional.cross_entropy(logits, labels)
+
+    @torch.inference_mode()
+    def score(self, images: np.ndarray) -> Tensor:
+        """Logits (N, classes) in float32 whatever the training precision: so the endpoint will compute them."""
+        self.network.eval()
+        return self.network(self._put(images))
+
+    def _put(self, images: np.ndarray) -> Tensor:
+        batch = torch.from_numpy(images)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        return batch.permute(0, 3, 1, 2).to(torch.float32)  # strides stay NHWC: channels_last
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, self._half) if self._half else nullcontext()
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,95 @@
+"""From channels to images that training can trust: labels are classes, files are pictures, counts fit the settings.
+
+Whatever would spoil an epoch is found here, before the first one, counted and named. Knows no network.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from darkroom.algorithm.channels import Channels
+from darkroom.algorithm.data import images as image_sets
+from darkroom.algorithm.data.images import ImageSet, Memory
+from darkroom.algorithm.data.labels import classes, images_per_class
+from darkroom.algorithm.data.samples import Samples
+from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.imaging.preprocess import Preprocess, shorter_side_for
+
+MEMORY_BYTES = 1 << 30  # of decoded pictures kept between epochs
+
+
+@dataclass(frozen=True)
+class Data:
+    """``values`` with num_training_samples as it is used. ``preprocess`` is recorded in the model."""
+
+    values: Hyperparameters
+    train: ImageSet
+    validation: ImageSet | None
+    preprocess: Preprocess
+
+
+def prepare(channels: Channels, values: Hyperparameters, threads: int, strict: bool, log: logging.Logger) -> Data:
+    """The job's images, ready. Raises CustomerError where training could not be right."""
+    preprocess = _preprocess(channels.train, values)
+    memory = Memory(MEMORY_BYTES)
+    to_pixels = preprocess.resized if values.augmentation_type else preprocess.apply  # what is cut anew is kept whole
+    train = ImageSet.of(channels.train, classes(channels.train, values, "train"), to_pixels, memory)
+    validation = None
+    if channels.validation is not None:
+        known = classes(channels.validation, values, "validation")
+        validation = ImageSet.of(channels.validation, known, preprocess.apply, memory)
+    _warn_of_absent_classes(train, values, log)
+    train = _readable(train, values, threads, "train", log)
+    validation = validation and _readable(validation, values, threads, "validation", log)
+    return Data(_counted(values, len(train), strict, log), train, validation, preprocess)
+
+
+def _preprocess(train: Samples, values: Hyperparameters) -> Preprocess:
+    channels, height, width = values.shape
+    median = 0.0 if values.resize else image_sets.median_shorter_side(train)
+    return Preprocess(height, width, channels, shorter_side_for(values.resize, median, height, width))
+
+
+def _warn_of_absent_classes(train: ImageSet, values: Hyperparameters, log: logging.Logger) -> None:
+    absent = np.flatnonzero(images_per_class(train.classes, values.num_classes) == 0).tolist()
+    if absent:
+        shown = ", ".join(map(str, absent[:10])) + (", …" if len(absent) > 10 else "")
+        log.warning(
+            "%d of the %d classes have no training image and cannot be learned: %s. Is num_classes right?",
+            len(absent), values.num_classes, shown,
+        )  # fmt: skip
+
+
+def _readable(images: ImageSet, values: Hyperparameters, threads: int, channel: str, log: logging.Logger) -> ImageSet:
+    """The set without what cannot be decoded. Raises CustomerError where too little is left to be right."""
+    bad = image_sets.unreadable(images, threads)
+    if not bad:
+        return images
+    first = "; ".join(f"{images.name(k)}: {reason}" for k, reason in list(bad.items())[:3])
+    count = f"{len(bad)} of the {len(images)} images in the {channel} channel cannot be read"
+    more = "; …" if len(bad) > 3 else ""
+    if len(bad) > len(images) / 2:
+        raise CustomerError(f"{count}: {first}{more}. Replace them with JPEG or PNG files.")
+    left = images.without(list(bad))
+    before, after = (images_per_class(it.classes, values.num_classes) for it in (images, left))
+    if channel == "train" and (lost := np.flatnonzero((before > 0) & (after == 0)).tolist()):
+        raise CustomerError(f"{count}, among them every image of class {lost[0]}: {first}{more}. Replace them.")
+    log.warning("%s and are left out: %s%s", count, first, more)
+    return left
+
+
+def _counted(values: Hyperparameters, count: int, strict: bool, log: logging.Logger) -> Hyperparameters:
+    """The values with the number of images that training uses. Strict: the one given, as SageMaker does."""
+    if count < values.mini_batch_size:
+        raise CustomerError(
+            "The number of input images must be bigger or equal to the mini_batch_size. The train channel has "
+            f"{count} images and mini_batch_size is {values.mini_batch_size}: use a mini_batch_size of at most {count}."
+        )
+    given = values.num_training_samples
+    if strict:
+        return values
+    if given is not None and given != count:
+        log.warning("num_training_samples is %d, but the train channel has %d images; %d is used.", given, count, count)
+    return replace(values, num_training_samples=count)

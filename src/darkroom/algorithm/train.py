@@ -1,0 +1,113 @@
+"""The training loop: epochs of updates, validation after each, the models worth keeping kept.
+
+What it decides it asks of ``schedule``; what it prints is worded in ``lines``.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.algorithm import lines, schedule
+from darkroom.algorithm.checkpoints import Checkpoints
+from darkroom.algorithm.data import order
+from darkroom.algorithm.data.augment import Pixels, augment
+from darkroom.algorithm.data.images import ImageSet
+from darkroom.algorithm.data.pipeline import batches
+from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.algorithm.learner import Learner
+from darkroom.algorithm.metrics import Tally, verdicts_of
+from darkroom.algorithm.prepare import Data
+from darkroom.algorithm.stopping import StopSignal
+
+Verdicts = npt.NDArray[np.float64]  # (images,) 1 right, 0 wrong (multi_label: share of classes right), nan unreadable
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the loop needs beside data and learner."""
+
+    threads: int
+    seed: int
+    speedometer: int  # batches between progress lines
+    stop: StopSignal
+    log: logging.Logger
+    clock: Callable[[], float] = time.monotonic
+
+
+def train(data: Data, learner: Learner, checkpoints: Checkpoints, run: Run) -> Verdicts | None:
+    """Train to the last epoch, the end of patience, or a stop; at least one model is stored.
+
+    Returns what validation said of the images for the model stored last; None where it was not validated.
+    """
+    values, accuracies, stored = data.values, list[float](), None
+    for epoch in range(values.epochs):
+        metrics, seconds = train_epoch(data, learner, epoch, run)
+        if run.stop.asked:
+            break
+        _print(run.log, lines.epoch_end(epoch, metrics, seconds))
+        verdicts = None if data.validation is None else validate(data.validation, learner, values.mini_batch_size, run)
+        if run.stop.asked:
+            break
+        accuracy = None if verdicts is None else float(np.nanmean(verdicts))
+        if accuracy is not None:
+            _print(run.log, [lines.validation(epoch, accuracy)])
+        if schedule.is_kept(values, epoch, accuracy, accuracies):
+            if accuracy is not None and values.checkpoint_frequency is None:
+                _print(run.log, [lines.storing_best(accuracy)])
+            checkpoints.store(epoch, keep_earlier=values.checkpoint_frequency is not None)
+            stored = verdicts
+        accuracies += [] if accuracy is None else [accuracy]
+        if schedule.patience_is_over(values, accuracies):
+            _print(run.log, [lines.early_stopping(values)])
+            break
+    if checkpoints.empty:
+        checkpoints.store(epoch)
+    return stored
+
+
+def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Mapping[str, float], float]:
+    """One pass over the training images. Returns its metrics and the seconds it took."""
+    values = data.values
+    size, count = (
+        values.mini_batch_size,
+        schedule.batches_per_epoch(values.num_training_samples, values.mini_batch_size),
+    )
+    orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)
+    tally, began = Tally(values.top_k), run.clock()
+    for number, batch in enumerate(batches(data.train, orders, _cut(values, run.seed, epoch), run.threads)):
+        rate = schedule.learning_rate(values, count, update=epoch * count + number + 1)
+        tally.add(*learner.update(batch.images, batch.labels, rate))
+        if number and number % run.speedometer == 0:
+            speed = number * size / (run.clock() - began)  # MXNet's own arithmetic: the first batch is warming up
+            _print(run.log, [lines.batch(epoch, number, speed, tally.values())])
+        if run.stop.asked:
+            break
+    return tally.values(), run.clock() - began
+
+
+def validate(images: ImageSet, learner: Learner, batch_size: int, run: Run) -> Verdicts:
+    """What the network says of each image, each counted once. (SageMaker's own last batch wraps round to the first
+    images, so that the accuracy it prints counts some twice and skips others.)"""
+    verdicts = np.full(len(images), np.nan)
+    for batch in batches(images, order.in_turn(len(images), batch_size), lambda k, pixels: pixels, run.threads):
+        verdicts[batch.order] = verdicts_of(learner.score(batch.images), batch.labels)
+        if run.stop.asked:
+            break
+    return verdicts
+
+
+def _cut(values: Hyperparameters, seed: int, epoch: int) -> Callable[[int, Pixels], Pixels]:
+    """What becomes of image k in this epoch; without augmentation it is already the centre of its picture."""
+    kind, (_, height, width) = values.augmentation_type, values.shape
+    if kind is None:
+        return lambda k, pixels: pixels
+    return lambda k, pixels: augment(pixels, kind, height, width, order.draws(seed, epoch, k))
+
+
+def _print(log: logging.Logger, texts: Iterable[str]) -> None:
+    for text in texts:
+        log.info("%s", text)
