@@ -11,10 +11,13 @@
 * After the process ends, ``/opt/ml/model`` and ``/opt/ml/output/data`` are packed (phase PACKING) where the task asks
   for it, also after a stop or a failure; the archives are complete and fsynced before ENDED.
 * LOST means: the launcher is gone and left no exit record (the machine went down, someone killed it). It never ran on.
-* ``forget`` removes every trace of an ended task but its log.
+* ``forget`` removes every trace of an ended task but its log. Of one that has not ended it raises Conflict.
+* A task that is stopped before its command started ends with ``exit_code`` None, too.
+* ``watch`` names the one to call when ``observe`` may have a new answer. Calls come from other threads, may come too
+  often, and are only hints: who was away when one was due looks by itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +29,9 @@ from typing import Protocol
 class Input:
     """One channel: every object of ``bucket`` whose key starts with ``prefix`` (a raw string prefix, as S3Prefix is).
 
-    A key lands at its remainder after the prefix's last "/"; keys that would leave the channel's folder end the task.
+    A prefix that is a folder ("data/train/", or "data/train" before keys like "data/train/a") gives keys their remainder
+    after it; any other is the beginning of names, which land at their remainder after its last "/". Keys that would
+    leave the channel's folder, or that need one path twice, end the task.
     """
 
     channel: str
@@ -99,4 +104,8 @@ class Executor(Protocol):
 
     def tasks(self) -> list[str]:
         """Ids of every task not forgotten."""
+        ...
+
+    def watch(self, on_change: Callable[[str], None]) -> None:
+        """Call ``on_change(task_id)`` from now on. It must return soon and be safe to call from any thread."""
         ...

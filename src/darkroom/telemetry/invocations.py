@@ -39,4 +39,6 @@ class InvocationMeter:
     def flush(self) -> None:
         with self._lock:
             gathered, self._gathered = self._gathered, {}
-        self._store.add((series, datetime.fromtimestamp(minute, UTC), stats) for (series, minute), stats in gathered.items())
+        self._store.add(
+            (series, datetime.fromtimestamp(minute, UTC), stats) for (series, minute), stats in gathered.items()
+        )

@@ -1,0 +1,56 @@
+"""Gives a job its own /opt/ml: by a mount namespace where the kernel allows one, by environment variables where not.
+
+Runs in the launcher, before the command starts; the mounts belong to the namespace and vanish with its last process.
+On the host at most an empty /opt/ml stays behind, the mount point.
+"""
+
+import os
+
+from darkroom.executors import kernel
+
+OPT_ML = "/opt/ml"
+AUTO, NAMESPACE, FOLDER = "auto", "namespace", "folder"
+MODES = (AUTO, NAMESPACE, FOLDER)
+BASE_DIR = "SAGEMAKER_BASE_DIR"  # as contract.layout says; that module is too heavy for a launcher
+
+
+class Refused(Exception):
+    """The kernel, or the missing mount point, does not allow a mount namespace. The message says what to do."""
+
+
+def isolate(mode: str, base: str, scratch: str) -> str:
+    """Enter the isolation asked for and say which one it became: NAMESPACE or FOLDER. Raises Refused in mode NAMESPACE.
+
+    ``base`` is the folder to see as /opt/ml; ``scratch``, on the same file system, takes what the job writes into its input.
+    """
+    if mode == FOLDER:
+        return FOLDER
+    try:
+        os.makedirs(OPT_ML, exist_ok=True)
+        kernel.enter_own_mounts()
+        kernel.bind(base, OPT_ML)
+        protect(os.path.join(base, "input", "data"), os.path.join(OPT_ML, "input", "data"), scratch)
+    except OSError as error:
+        if mode == AUTO:
+            return FOLDER
+        raise Refused(
+            f"this machine does not allow a mount namespace on {OPT_ML} ({error.strerror or error}); "
+            f"create an empty folder {OPT_ML}, or set DARKROOM_ISOLATION=folder"
+        ) from None
+    return NAMESPACE
+
+
+def protect(data: str, seen_as: str, scratch: str) -> None:
+    """Input files are hard links to stored objects: let the job write copies of them, or else nothing at all."""
+    upper, work = os.path.join(scratch, "upper"), os.path.join(scratch, "work")
+    os.makedirs(upper, exist_ok=True)
+    os.makedirs(work, exist_ok=True)
+    options = f"lowerdir={_escaped(data)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+    try:
+        kernel.mount("overlay", seen_as, "overlay", 0, options)
+    except OSError:
+        kernel.bind_read_only(seen_as)
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
