@@ -20,6 +20,9 @@ class Image:
     train: tuple[str, ...] = ()  # empty: cannot train
     serve: tuple[str, ...] = ()  # empty: cannot serve
     metrics: tuple[MetricDefinition, ...] = ()
+    channels: tuple[str, ...] = ()  # names it reads; empty: any
+    required_channels: tuple[str, ...] = ()
+    gpu_only: bool = False  # on AWS; here only where the setting ``strict`` asks for AWS's refusals
 
 
 SERVE = ("{python}", "-m", "darkroom.serving", "serve")
@@ -32,6 +35,9 @@ IMAGES = {
             train=("{python}", "-m", "darkroom.algorithm", "train"),
             serve=SERVE,
             metrics=IMAGE_CLASSIFICATION,
+            channels=("train", "validation", "train_lst", "validation_lst", "model"),
+            required_channels=("train",),
+            gpu_only=True,
         ),
         # Either URI serves either artifact: people mix them up, and nothing is gained by refusing.
         Image("image-classification-neo", "builtin", serve=SERVE),

@@ -1,0 +1,190 @@
+"""Whether a request can be honoured, checked before it is accepted: what is wrong is said at once, not by a failed job.
+
+Every fault is Invalid with a text that names the value and the remedy, in AWS's words where AWS has some. What would
+silently change a request's meaning is refused; what does no harm here is accepted and echoed (VpcConfig, tags, spot
+training, debugger and profiler settings, network isolation).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.contract.images import Image
+from darkroom.control.locations import bucket_and_key
+from darkroom.errors import Invalid, NotFound
+from darkroom.objects.base import Object, ObjectStore
+
+GPU_TYPE = re.compile(r"^ml\.[pg]\d")
+RECORDIO = "application/x-recordio"
+
+
+def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStore, region: str, strict: bool) -> None:
+    """CreateTrainingJob. Raises Invalid."""
+    algorithm = request["AlgorithmSpecification"]
+    if not image.train and not algorithm.get("ContainerEntrypoint"):
+        raise Invalid(f"image {algorithm.get('TrainingImage')!r} serves models; it does not train")
+    _check_resources(request.get("ResourceConfig", {}), image, strict)
+    if request.get("CheckpointConfig"):
+        raise Invalid("CheckpointConfig is not offered here yet: leave it out, the job keeps its model without it")
+    _check_metrics(algorithm.get("MetricDefinitions", ()))
+    _check_output(request["OutputDataConfig"]["S3OutputPath"], objects)
+    _check_channel_names([c["ChannelName"] for c in request.get("InputDataConfig", ())], image)
+    for channel in request.get("InputDataConfig", ()):
+        _check_channel(channel, algorithm["TrainingInputMode"])
+        _check_data(channel, objects, region, request["RoleArn"])
+
+
+def check_container(container: Mapping[str, Any], image: Image, objects: ObjectStore) -> None:
+    """One container of CreateModel. Raises Invalid."""
+    if not image.serve:
+        raise Invalid(f"image {container['Image']!r} trains; it does not serve models")
+    if container.get("Mode", "SingleModel") != "SingleModel":
+        raise Invalid("Mode MultiModel is not offered here: make one model for each model.tar.gz")
+    url = model_data_url(container)
+    if not url:
+        return
+    bucket, key = bucket_and_key(url)
+    if not key.endswith(".tar.gz"):
+        raise Invalid(f"ModelDataUrl {url!r} must name a gzip-compressed tar archive: a key that ends in .tar.gz")
+    try:
+        objects.get(bucket, key)
+    except NotFound:
+        raise Invalid(f"Could not find model data at {url}. Train first, or correct the URL.") from None
+
+
+def containers(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The container of a model: PrimaryContainer, or Containers with one member. Raises Invalid for a pipeline."""
+    given = [request["PrimaryContainer"]] if "PrimaryContainer" in request else list(request.get("Containers", ()))
+    if not given:
+        raise Invalid("Either PrimaryContainer or Containers is needed: name the image that serves the model")
+    if len(given) > 1:
+        raise Invalid(f"Inference pipelines are not offered here: Containers has {len(given)} members, one is possible")
+    if "Image" not in given[0]:
+        raise Invalid("The container needs Image; model packages and hubs are not offered here")
+    return given
+
+
+def model_data_url(container: Mapping[str, Any]) -> str:
+    """ModelDataUrl, or the same said as ModelDataSource. Raises Invalid for an uncompressed source."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource")
+    if source is None:
+        return str(container.get("ModelDataUrl", ""))
+    if source.get("CompressionType") != "Gzip" or source.get("S3DataType") != "S3Object":
+        raise Invalid("ModelDataSource must be an S3Object with CompressionType Gzip: a model.tar.gz")
+    return str(source["S3Uri"])
+
+
+def check_endpoint_config(request: Mapping[str, Any]) -> None:
+    """CreateEndpointConfig, but for its models. Raises Invalid."""
+    if request.get("DataCaptureConfig", {}).get("EnableCapture"):
+        raise Invalid("DataCaptureConfig is not offered here: leave it out or set EnableCapture to false")
+    for member in ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants"):
+        if request.get(member):
+            raise Invalid(f"{member} is not offered here: leave it out for a real-time endpoint")
+    names = [variant["VariantName"] for variant in request["ProductionVariants"]]
+    if len(set(names)) < len(names):
+        raise Invalid(f"VariantName must be unique within an endpoint configuration; given are: {', '.join(names)}")
+    for variant in request["ProductionVariants"]:
+        if variant.get("ServerlessConfig"):
+            raise Invalid("ServerlessConfig is not offered here: give InstanceType and InitialInstanceCount")
+        if "ModelName" not in variant:
+            raise Invalid(
+                f"variant {variant['VariantName']} needs ModelName; inference components are not offered here"
+            )
+
+
+def _check_resources(resources: Mapping[str, Any], image: Image, strict: bool) -> None:
+    if resources.get("InstanceGroups"):
+        raise Invalid("ResourceConfig.InstanceGroups is not offered here: give InstanceType and InstanceCount")
+    count = resources.get("InstanceCount", 1)
+    if count > 1:
+        raise Invalid(f"InstanceCount {count} is not offered here yet: training runs on one host, set it to 1")
+    kind = resources.get("InstanceType", "")
+    if strict and image.gpu_only and not GPU_TYPE.match(kind):
+        raise Invalid(
+            f"Instance type {kind} is not supported by algorithm {image.repository}; only GPU instances are supported."
+        )
+
+
+def _check_metrics(definitions: Any) -> None:
+    for definition in definitions:
+        try:
+            groups = re.compile(definition["Regex"]).groups
+        except re.error as error:
+            raise Invalid(
+                f"Regex {definition['Regex']!r} of metric {definition['Name']!r} is not valid: {error}"
+            ) from None
+        if not groups:
+            raise Invalid(
+                f"Regex {definition['Regex']!r} of metric {definition['Name']!r} has no group: "
+                "put the part that is the value in parentheses"
+            )
+
+
+def _check_output(path: str, objects: ObjectStore) -> None:
+    bucket, _ = bucket_and_key(path)
+    try:
+        objects.bucket(bucket)
+    except NotFound:
+        raise Invalid(
+            f"The bucket {bucket!r} of S3OutputPath {path!r} does not exist: create it, or name another"
+        ) from None
+
+
+def _check_channel_names(names: list[str], image: Image) -> None:
+    if len(set(names)) < len(names):
+        raise Invalid(f"ChannelName must be unique within a training job; given are: {', '.join(names)}")
+    given = ", ".join(names) or "none"
+    missing = [name for name in image.required_channels if name not in names]
+    if missing:
+        raise Invalid(
+            f"Algorithm {image.repository} needs the channel {', '.join(missing)}. Channels given: {given}; "
+            f"it reads: {', '.join(image.channels)}"
+        )
+    unknown = [name for name in names if image.channels and name not in image.channels]
+    if unknown:
+        raise Invalid(
+            f"Algorithm {image.repository} has no channel {', '.join(unknown)}; it reads: {', '.join(image.channels)}"
+        )
+
+
+def _check_channel(channel: Mapping[str, Any], job_mode: str) -> None:
+    name = channel["ChannelName"]
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        raise Invalid(f"channel {name}: only S3DataSource is offered here")
+    if source["S3DataType"] != "S3Prefix":
+        raise Invalid(f"channel {name}: S3DataType {source['S3DataType']} is not offered here yet, use S3Prefix")
+    mode = channel.get("InputMode", job_mode)
+    if mode == "Pipe":
+        raise Invalid(f"channel {name}: input mode Pipe is not offered here yet, use File")
+    if channel.get("CompressionType", "None") != "None":
+        raise Invalid(f"channel {name}: CompressionType {channel['CompressionType']} is not offered here yet, use None")
+
+
+def _check_data(channel: Mapping[str, Any], objects: ObjectStore, region: str, role: str) -> None:
+    """Something is there, and a .rec file is not empty."""
+    url = channel["DataSource"]["S3DataSource"]["S3Uri"]
+    bucket, prefix = bucket_and_key(url)
+    is_recordio = channel.get("ContentType", "").startswith(RECORDIO)
+    try:
+        found = objects.list(bucket, prefix, limit=1000 if is_recordio else 1).objects
+    except NotFound:
+        found = ()
+    if not found:
+        raise Invalid(
+            f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket '
+            f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+        )
+    if is_recordio:
+        _check_records(channel["ChannelName"], list(found))
+
+
+def _check_records(channel: str, found: list[Object]) -> None:
+    empty = [item for item in found if item.key.endswith(".rec") and item.size == 0]
+    if empty:
+        raise Invalid(
+            f"Unable to start training. Empty .rec file in {channel} channel: s3://{empty[0].bucket}/{empty[0].key} "
+            "has 0 bytes. Make it again with im2rec and upload it."
+        )

@@ -1,0 +1,75 @@
+"""What the reconciler does for endpoints: look at the workers, carry out what was decided, keep the routes."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from darkroom.contract.images import Image
+from darkroom.control import plans
+from darkroom.control.resources import Resource
+from darkroom.control.routes import Routes
+from darkroom.control.states import endpoint as states
+from darkroom.control.states.decision import Action, Decision, Facts, Forget, Publish, Start, Stop, Withdraw
+from darkroom.control.training_jobs import tail
+from darkroom.executors.base import Executor, Phase
+from darkroom.settings import Settings
+from darkroom.telemetry.logs import LogStore
+
+
+class Endpoints:
+    """One method a verb of the reconciler."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        logs: LogStore,
+        routes: Routes,
+        settings: Settings,
+        image_of: Callable[[str], Image],
+    ) -> None:
+        self._executor, self._logs, self._routes = executor, logs, routes
+        self._settings, self._image_of = settings, image_of
+
+    def look(self, endpoint: Resource) -> Facts:
+        """Observe every worker; the last lines of those that are not ready are at hand in case that is a fault."""
+        workers = states.workers_of(endpoint)
+        tasks = {task: self._executor.observe(task) for task in workers}
+        unfit = [
+            task
+            for task, worker in workers.items()
+            if not worker.retired
+            and not worker.ready
+            and not tasks[task].ready
+            and tasks[task].phase is not Phase.STAGING
+        ]
+        tails = {t: tail(self._logs, plans.worker_log(endpoint.name, workers[t].variant, t)) for t in unfit}
+        return Facts(tasks, tails)
+
+    def decide(self, endpoint: Resource, facts: Facts, now: datetime) -> Decision:
+        return states.decide(endpoint, facts, now, self._settings)
+
+    def act(self, endpoint: Resource, action: Action) -> Mapping[str, Any]:
+        """Carry out one action. Doing it twice does it once."""
+        match action:
+            case Publish(route):
+                self._routes.publish(route)
+            case Withdraw(name):
+                self._routes.withdraw(name)
+            case Start(task):
+                self._start(endpoint, task)
+            case Stop(task, grace_s):
+                self._executor.stop(task, grace_s)
+            case Forget(task):
+                self._executor.forget(task)
+            case _:
+                raise AssertionError(f"an endpoint has no use for {action}")
+        return {}
+
+    def _start(self, endpoint: Resource, task: str) -> None:
+        worker = states.workers_of(endpoint)[task]
+        fleets = (states.fleet_of(endpoint), states.serving_fleet(endpoint))
+        fleet = next(f for f in fleets if f is not None and f.generation == worker.generation)
+        variant = fleet.variant(worker.variant)
+        assert variant is not None
+        image = self._image_of(variant.image)
+        self._executor.start(plans.worker_task(endpoint, task, variant, image, self._settings.region))

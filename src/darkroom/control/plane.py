@@ -1,0 +1,263 @@
+"""The platform's verbs for services: create, get, page, stop, update, delete resources, and their tags.
+
+Every verb writes durably before it returns, and wakes the reconciler. Raises the errors of ``darkroom.errors`` only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from darkroom.contract import images
+from darkroom.contract.images import Image
+from darkroom.control import acceptance, job_metrics, scheduler, views
+from darkroom.control.endpoints import Endpoints
+from darkroom.control.listing import Page, Query
+from darkroom.control.reconciler import Keeper, Reconciler
+from darkroom.control.resources import Draft, Kind, Resource
+from darkroom.control.routes import Routes
+from darkroom.control.states import endpoint as endpoint_states
+from darkroom.control.states import training
+from darkroom.control.states.decision import Decision
+from darkroom.control.states.fleet import DEFAULT_HEALTH_TIMEOUT_S, Fleet, VariantPlan, to_json
+from darkroom.control.store.queries import Store
+from darkroom.control.training_jobs import TrainingJobs
+from darkroom.executors.base import Executor
+from darkroom.objects.base import ObjectStore
+from darkroom.settings import Settings
+from darkroom.telemetry.logs import LogStore
+from darkroom.telemetry.metrics import MetricStore
+
+READY = "ready"  # state and status of what has no life of its own
+
+
+class Control:
+    """``image_of`` says what an image URI stands for; give another table to offer further images."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        objects: ObjectStore,
+        logs: LogStore,
+        metrics: MetricStore,
+        routes: Routes,
+        settings: Settings,
+        now: Callable[[], datetime],
+        image_of: Callable[[str], Image] = images.image_of,
+    ) -> None:
+        self._store, self._objects, self._settings = store, objects, settings
+        self._now, self._image_of = now, image_of
+        keepers: dict[Kind, Keeper] = {
+            Kind.TRAINING_JOB: TrainingJobs(executor, objects, logs, metrics, settings, image_of),
+            Kind.ENDPOINT: Endpoints(executor, logs, routes, settings, image_of),
+        }
+        self._reconciler = Reconciler(store, keepers, self._admit, now)
+        self.task_changed = self._reconciler.task_changed  # for the executor to call
+
+    def start(self) -> None:
+        """Take up everything unsettled, and go on from there."""
+        self._reconciler.start()
+
+    def close(self) -> None:
+        """Stop reconciling; tasks run on and are found again."""
+        self._reconciler.close()
+        self._store.close()
+
+    # ---- create ----
+
+    def create_training_job(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
+        """Raises Invalid, and Conflict where the name is taken."""
+        image = self._training_image(request)
+        acceptance.check_training(request, image, self._objects, region, self._settings.strict)
+        state = training.State.PENDING
+        return self._create(
+            Kind.TRAINING_JOB,
+            request["TrainingJobName"],
+            request,
+            tags,
+            region,
+            state=state,
+            status=training.STATUS[state],
+            events=training.accepted(self._now()),
+            active=True,
+        )
+
+    def create_model(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
+        (container,) = acceptance.containers(request)
+        acceptance.check_container(container, self._image_of(container["Image"]), self._objects)
+        return self._create(Kind.MODEL, request["ModelName"], request, tags, region)
+
+    def create_endpoint_config(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
+        """Raises Invalid, NotFound("model") and Conflict."""
+        acceptance.check_endpoint_config(request)
+        for variant in request["ProductionVariants"]:
+            self._store.find(Kind.MODEL, variant["ModelName"])
+        return self._create(Kind.ENDPOINT_CONFIG, request["EndpointConfigName"], request, tags, region)
+
+    def create_endpoint(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
+        """Raises NotFound("endpoint-config" | "model") and Conflict."""
+        fleet = self._fleet(request["EndpointConfigName"], 1)
+        state = endpoint_states.State.CREATING
+        return self._create(
+            Kind.ENDPOINT,
+            request["EndpointName"],
+            request,
+            tags,
+            region,
+            state=state,
+            status=endpoint_states.STATUS[state],
+            desired={"fleet": to_json(fleet)},
+            events=endpoint_states.accepted(self._now()),
+            active=True,
+        )
+
+    def _create(
+        self,
+        kind: Kind,
+        name: str,
+        request: Mapping[str, Any],
+        tags: Mapping[str, str],
+        region: str,
+        **draft: Any,
+    ) -> Resource:
+        values = {"state": READY, "status": READY} | draft
+        kept = {member: value for member, value in request.items() if member != "Tags"}
+        created = self._store.create(
+            Draft(kind, name, self.arn(kind, name, region), kept, tags=tags, **values), self._now()
+        )
+        if created.next_check_at is not None:
+            self._reconciler.wake(created.id)
+        return created
+
+    # ---- read ----
+
+    def arn(self, kind: Kind, name: str, region: str) -> str:
+        return f"arn:aws:sagemaker:{region}:{self._settings.account}:{kind}/{name}"
+
+    def training_job(self, name: str) -> views.TrainingJob:
+        """Raises NotFound("training-job")."""
+        return self._training_view(self._store.find(Kind.TRAINING_JOB, name))
+
+    def endpoint(self, name: str) -> views.Endpoint:
+        """Raises NotFound("endpoint")."""
+        return views.endpoint(self._store.find(Kind.ENDPOINT, name))
+
+    def snapshot(self, kind: Kind, name: str) -> views.Snapshot:
+        """Any resource, without what is special to its kind. Raises NotFound(kind)."""
+        return views.snapshot(self._store.find(kind, name))
+
+    def training_jobs(self, query: Query) -> Page[views.TrainingJob]:
+        page = self._store.page(Kind.TRAINING_JOB, query)
+        return Page([self._training_view(job) for job in page.items], page.next)
+
+    def page(self, kind: Kind, query: Query) -> Page[views.Snapshot]:
+        page = self._store.page(kind, query)
+        return Page([views.snapshot(item) for item in page.items], page.next)
+
+    def _training_view(self, job: Resource) -> views.TrainingJob:
+        definitions = job_metrics.definitions(job.request, self._training_image(job.request))
+        return views.training_job(job, self._store.events(job.id), definitions)
+
+    # ---- change ----
+
+    def stop_training_job(self, name: str) -> None:
+        """Raises NotFound, and Conflict for a job that has ended."""
+        self._change(Kind.TRAINING_JOB, name, lambda job: training.stop(job, self._now()))
+
+    def update_endpoint(self, name: str, config: str, retain: bool = False) -> Resource:
+        """Blue/green to another configuration; ``retain`` keeps weights and counts of variants of the same name.
+
+        Raises NotFound and Conflict.
+        """
+
+        def decide(endpoint: Resource) -> Decision:
+            old = endpoint_states.fleet_of(endpoint)
+            fleet = self._fleet(config, old.generation + 1)
+            return endpoint_states.update(endpoint, fleet.retaining(old) if retain else fleet, self._now())
+
+        return self._change(Kind.ENDPOINT, name, decide)
+
+    def update_capacities(self, name: str, changes: Sequence[Mapping[str, Any]]) -> Resource:
+        """DesiredWeightsAndCapacities. Raises NotFound, Invalid and Conflict."""
+
+        def decide(endpoint: Resource) -> Decision:
+            fleet = endpoint_states.fleet_of(endpoint).with_capacities(changes)
+            return endpoint_states.update(endpoint, fleet, self._now())
+
+        return self._change(Kind.ENDPOINT, name, decide)
+
+    def delete_endpoint(self, name: str) -> None:
+        """Raises NotFound."""
+        self._change(Kind.ENDPOINT, name, lambda endpoint: endpoint_states.delete(endpoint, self._now()))
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """A model or an endpoint configuration. Raises NotFound."""
+        self._store.remove(self._store.find(kind, name), self._now())
+
+    def _change(self, kind: Kind, name: str, decide: Callable[[Resource], Decision]) -> Resource:
+        """Decide and write; decide anew where the reconciler was faster."""
+        while True:
+            resource = self._store.find(kind, name)
+            decision = decide(resource)
+            if decision.change is None:
+                return resource
+            written = self._store.apply(resource, decision.change, self._now())
+            if written is not None:
+                self._reconciler.wake(written.id)
+                return written
+
+    # ---- tags ----
+
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """Raises NotFound."""
+        return self._store.tags(self._store.find_arn(arn).id)
+
+    def tag(self, arn: str, values: Mapping[str, str]) -> Mapping[str, str]:
+        """All tags after the change. Raises NotFound."""
+        resource = self._store.find_arn(arn)
+        self._store.tag(resource.id, values)
+        return self._store.tags(resource.id)
+
+    def untag(self, arn: str, keys: Sequence[str]) -> None:
+        """Raises NotFound."""
+        self._store.untag(self._store.find_arn(arn).id, keys)
+
+    # ---- within ----
+
+    def _admit(self) -> list[int]:
+        """Let waiting jobs in while there is room; tell the others, once, that they wait. Ids of those let in."""
+        waiting = self._store.in_states(Kind.TRAINING_JOB, [training.State.PENDING])
+        if not waiting:
+            return []
+        running = len(self._store.in_states(Kind.TRAINING_JOB, training.HOLDS_CAPACITY))
+        let_in = {job.id for job in scheduler.admitted(waiting, running, self._settings.max_training_jobs)}
+        changed = []
+        for job in waiting:
+            decision = training.admit(job, self._now()) if job.id in let_in else training.hold(job, self._now())
+            if decision.change and self._store.apply(job, decision.change, self._now()) and job.id in let_in:
+                changed.append(job.id)
+        return changed
+
+    def _training_image(self, request: Mapping[str, Any]) -> Image:
+        return self._image_of(request["AlgorithmSpecification"].get("TrainingImage", ""))
+
+    def _fleet(self, config_name: str, generation: int) -> Fleet:
+        """The fleet of an endpoint configuration as it and its models are now. Raises NotFound and Conflict."""
+        config = self._store.find(Kind.ENDPOINT_CONFIG, config_name)
+        variants = [self._variant(variant) for variant in config.request["ProductionVariants"]]
+        return Fleet(config_name, generation, tuple(variants))
+
+    def _variant(self, variant: Mapping[str, Any]) -> VariantPlan:
+        (container,) = acceptance.containers(self._store.find(Kind.MODEL, variant["ModelName"]).request)
+        return VariantPlan(
+            name=variant["VariantName"],
+            model=variant["ModelName"],
+            image=container["Image"],
+            model_data=acceptance.model_data_url(container),
+            weight=float(variant.get("InitialVariantWeight", 1.0)),
+            count=int(variant.get("InitialInstanceCount", 1)),
+            environment=dict(container.get("Environment", {})),
+            health_timeout_s=float(
+                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_HEALTH_TIMEOUT_S)
+            ),
+        )

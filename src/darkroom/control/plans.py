@@ -1,0 +1,105 @@
+"""From what users asked for to the Task that an executor runs: commands, files, variables, inputs. Pure.
+
+The files and variables are those that SageMaker gives its containers, so that the built-in algorithm and a user's own
+program find the same world here.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.contract.images import Image
+from darkroom.control.locations import bucket_and_key
+from darkroom.control.resources import Resource
+from darkroom.control.states import endpoint, training
+from darkroom.control.states.fleet import VariantPlan
+from darkroom.executors.base import Archive, Input, LogTarget, Task
+
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
+HOST = "algo-1"
+
+
+def training_log(job: Resource) -> LogTarget:
+    """Where the job's only host writes."""
+    return LogTarget(TRAINING_LOGS, f"{job.name}/{HOST}-{int(job.created.timestamp())}")
+
+
+def worker_log(endpoint_name: str, variant: str, task_id: str) -> LogTarget:
+    return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{endpoint.instance_id(task_id)}")
+
+
+def training_task(job: Resource, image: Image, region: str) -> Task:
+    """The task of a training job with one host."""
+    request = job.request
+    algorithm = request["AlgorithmSpecification"]
+    entry = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
+    return Task(
+        id=training.task_id(job),
+        command=entry or image.train,
+        log=training_log(job),
+        environment_name=image.environment,
+        variables={
+            **request.get("Environment", {}),
+            "TRAINING_JOB_NAME": job.name,
+            "TRAINING_JOB_ARN": job.arn,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        },
+        files={
+            "input/config/hyperparameters.json": _text(request.get("HyperParameters", {})),
+            "input/config/inputdataconfig.json": _text(_channels(request)),
+            "input/config/resourceconfig.json": _text(_hosts(request["ResourceConfig"])),
+        },
+        inputs=tuple(_input(channel) for channel in request.get("InputDataConfig", ())),
+        packs=True,
+    )
+
+
+def worker_task(resource: Resource, task_id: str, variant: VariantPlan, image: Image, region: str) -> Task:
+    """One serving task of an endpoint's variant."""
+    return Task(
+        id=task_id,
+        command=image.serve,
+        log=worker_log(resource.name, variant.name, task_id),
+        environment_name=image.environment,
+        variables={**variant.environment, "AWS_REGION": region, "AWS_DEFAULT_REGION": region},
+        archive=Archive(*bucket_and_key(variant.model_data)) if variant.model_data else None,
+        serves=True,
+    )
+
+
+def _channels(request: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """inputdataconfig.json: the members that SageMaker writes for each channel."""
+    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
+    described = {}
+    for channel in request.get("InputDataConfig", ()):
+        source = channel["DataSource"]["S3DataSource"]
+        described[channel["ChannelName"]] = {
+            "TrainingInputMode": channel.get("InputMode", mode),
+            "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+        } | ({"ContentType": channel["ContentType"]} if "ContentType" in channel else {})
+    return described
+
+
+def _hosts(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """resourceconfig.json of one host."""
+    kind = resources.get("InstanceType", "local")
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": kind, "hosts": [HOST]}
+    return {
+        "current_host": HOST,
+        "current_instance_type": kind,
+        "current_group_name": "homogeneousCluster",
+        "hosts": [HOST],
+        "instance_groups": [group],
+        "network_interface_name": "lo",
+    }
+
+
+def _input(channel: Mapping[str, Any]) -> Input:
+    return Input(channel["ChannelName"], *bucket_and_key(channel["DataSource"]["S3DataSource"]["S3Uri"]))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True)

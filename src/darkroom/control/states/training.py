@@ -1,0 +1,250 @@
+"""A training job's life, decided without doing anything: what its task shows now → what it becomes and what to do.
+
+    pending → starting → downloading → training → uploading → completed | failed
+        └────────┴────────── stopping ─────┴──────────┘  → stopped
+
+States are ours; the status words and messages in events are AWS's, because clients print them and compare them.
+An observation may be several phases ahead of the state: every status passed over is still told, in order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from darkroom.control.resources import Event, Resource
+from darkroom.control.states import reasons
+from darkroom.control.states.decision import Action, Decision, Facts, Forget, Start, Stop, Upload, changed
+from darkroom.errors import Conflict
+from darkroom.executors.base import Observation, Phase
+from darkroom.settings import Settings
+
+DEFAULT_MAX_RUNTIME_S = 86_400
+METRICS_EVERY = timedelta(seconds=2)  # how often the log of a running job is read for metrics
+
+
+class State(StrEnum):
+    PENDING = "pending"  # waits for capacity
+    STARTING = "starting"
+    DOWNLOADING = "downloading"
+    TRAINING = "training"
+    UPLOADING = "uploading"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ENDED = (State.COMPLETED, State.FAILED, State.STOPPED)
+HOLDS_CAPACITY = tuple(s for s in State if s not in (State.PENDING, *ENDED))
+STATUS = dict.fromkeys(State, "InProgress") | {
+    State.STOPPING: "Stopping",
+    State.COMPLETED: "Completed",
+    State.FAILED: "Failed",
+    State.STOPPED: "Stopped",
+}
+PATH = (State.STARTING, State.DOWNLOADING, State.TRAINING, State.UPLOADING)
+TOLD = {
+    State.PENDING: (("Starting", "Starting the training job"),),
+    State.DOWNLOADING: (("Downloading", "Downloading input data"),),
+    State.TRAINING: (
+        ("Training", "Downloading the training image"),
+        ("Training", "Training image download completed. Training in progress."),
+    ),
+    State.UPLOADING: (("Uploading", "Uploading generated training model"),),
+    State.STOPPING: (("Stopping", "Stopping the training job"),),
+    State.COMPLETED: (("Completed", "Training job completed"),),
+    State.FAILED: (("Failed", "Training job failed"),),
+}
+ENDINGS = {
+    "Stopped": ("Stopped", "Training job stopped"),
+    "MaxRuntimeExceeded": ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
+}
+
+
+def task_id(job: Resource) -> str:
+    """The id of the job's task; unique even where two databases share one folder of tasks."""
+    return f"{job.name}-{int(job.created.timestamp() * 1000)}-{job.id}"
+
+
+def accepted(now: datetime) -> tuple[Event, ...]:
+    """What is told when the request is accepted."""
+    return _told(State.PENDING, now)
+
+
+def admit(job: Resource, now: datetime) -> Decision:
+    """Capacity was found for a pending job."""
+    waited = bool(job.observed.get("waited"))
+    messages = (
+        [("Pending", "Preparing the instances for training")]
+        if waited
+        else [
+            ("Starting", "Launching requested ML instances"),
+            ("Starting", "Preparing the instances for training"),
+        ]
+    )
+    told = tuple(Event(now, *message) for message in messages)
+    observed = {**job.observed, "admitted": now.isoformat()}
+    return Decision(changed(job, state=State.STARTING, events=told, observed=observed, check_at=now))
+
+
+def hold(job: Resource, now: datetime) -> Decision:
+    """No capacity for a pending job: say so, once."""
+    if job.observed.get("waited"):
+        return Decision()
+    told = (Event(now, "Pending", "Training job waiting for capacity"),)
+    return Decision(changed(job, events=told, observed={**job.observed, "waited": True}))
+
+
+def stop(job: Resource, now: datetime) -> Decision:
+    """The user asks to stop. Raises Conflict for a job that has ended."""
+    if job.state in ENDED:
+        said = f"The request was rejected because the training job is in status {job.status}."
+        raise Conflict(job.kind, job.name, said)
+    if job.state == State.STOPPING:
+        return Decision()
+    return _stopping(job, job.observed, "Stopped", now)
+
+
+def decide(job: Resource, facts: Facts, now: datetime, settings: Settings) -> Decision:
+    """The next step of one job, from its task's observation."""
+    task = task_id(job)
+    seen = facts.tasks[task]
+    job_now = replace(job, observed={**job.observed, **facts.found})
+    if job.state in ENDED:
+        decision = _clean(task, seen)
+    elif job.state == State.PENDING:
+        decision = Decision()  # the scheduler admits
+    elif job.state == State.STOPPING:
+        decision = _while_stopping(job_now, task, facts, now, settings)
+    else:
+        decision = _while_running(job_now, task, facts, now)
+    if decision.change is None and facts.found:
+        return replace(decision, change=changed(job, observed=job_now.observed, check_at=decision.check_at))
+    return decision
+
+
+def _while_running(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:
+    seen = facts.tasks[task]
+    if seen.phase is Phase.ABSENT and job.state == State.STARTING:
+        return Decision(actions=(Start(task),), check_at=now + METRICS_EVERY)
+    if seen.phase in (Phase.ABSENT, Phase.LOST):
+        return _finish(job, job.observed, now, (), reasons.of_job(seen, facts.tails.get(task, ())))
+    if seen.phase is Phase.ENDED and seen.running_at is None and seen.exit_code is None:
+        told, observed = _passed(job, State.DOWNLOADING, now)  # staging failed: it never trained
+        return _finish(job, observed, now, told, reasons.of_job(seen, ()))
+    deadline = _deadline(job, now)
+    if seen.phase in (Phase.STAGING, Phase.RUNNING) and now >= deadline:
+        told, observed = _passed(job, _state_of(seen.phase), now)
+        return _stopping(job, observed, "MaxRuntimeExceeded", now, told)
+    if seen.phase is not Phase.ENDED:
+        target = max(_state_of(seen.phase), State(job.state), key=PATH.index)
+        told, observed = _passed(job, target, now)
+        check_at = min(deadline, now + METRICS_EVERY)
+        return Decision(changed(job, state=target, events=told, observed=observed, check_at=check_at), (), check_at)
+    return _after_the_end(job, task, facts, now)
+
+
+def _after_the_end(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:
+    """The process has ended and its output is packed: upload it, then tell how it ended."""
+    seen = facts.tasks[task]
+    told, observed = _passed(job, State.UPLOADING, now)
+    if _to_upload(job, seen):
+        change = changed(job, state=State.UPLOADING, events=told, observed=observed, check_at=now)
+        return Decision(change, (Upload(task),), now)
+    if seen.exit_code != 0:
+        return _finish(job, observed, now, told, reasons.of_job(seen, facts.tails.get(task, ())))
+    lost = observed.get("upload_failure")
+    return _finish(job, observed, now, told, reasons.of_upload(lost) if lost else "")
+
+
+def _while_stopping(job: Resource, task: str, facts: Facts, now: datetime, settings: Settings) -> Decision:
+    seen = facts.tasks[task]
+    if seen.phase in (Phase.STAGING, Phase.RUNNING):
+        return Decision(actions=(Stop(task, settings.stop_grace_s),), check_at=now + METRICS_EVERY)
+    told: tuple[Event, ...] = ()
+    observed = job.observed
+    if seen.phase in (Phase.PACKING, Phase.ENDED) and seen.running_at and not observed.get("uploading"):
+        told, observed = _told(State.UPLOADING, now), {**observed, "uploading": True}
+    if seen.phase is Phase.PACKING:
+        check_at = now + METRICS_EVERY
+        return Decision(changed(job, events=told, observed=observed, check_at=check_at), (), check_at)
+    if seen.phase is Phase.ENDED and _to_upload(job, seen):
+        return Decision(changed(job, events=told, observed=observed, check_at=now), (Upload(task),), now)
+    ending = ENDINGS[observed["ending"]]
+    return Decision(
+        changed(
+            job,
+            state=State.STOPPED,
+            status=STATUS[State.STOPPED],
+            events=(*told, Event(now, *ending)),
+            observed={**observed, "ended": now.isoformat()},
+            check_at=now,
+        )
+    )
+
+
+def _clean(task: str, seen: Observation) -> Decision:
+    if seen.phase is Phase.ABSENT:
+        return Decision()
+    actions: tuple[Action, ...] = (Forget(task),)
+    return Decision(actions=actions)
+
+
+def _finish(
+    job: Resource, observed: Mapping[str, Any], now: datetime, told: tuple[Event, ...], reason: str
+) -> Decision:
+    state = State.FAILED if reason else State.COMPLETED
+    final = {**observed, "ended": now.isoformat()} | ({"reason": reason} if reason else {})
+    events = (*told, *_told(state, now))
+    return Decision(changed(job, state=state, status=STATUS[state], events=events, observed=final, check_at=now))
+
+
+def _stopping(
+    job: Resource, observed: Mapping[str, Any], ending: str, now: datetime, told: tuple[Event, ...] = ()
+) -> Decision:
+    return Decision(
+        changed(
+            job,
+            state=State.STOPPING,
+            status=STATUS[State.STOPPING],
+            events=(*told, *_told(State.STOPPING, now)),
+            observed={**observed, "ending": ending, "uploading": job.state == State.UPLOADING},
+            check_at=now,
+        )
+    )
+
+
+def _passed(job: Resource, target: State, now: datetime) -> tuple[tuple[Event, ...], Mapping[str, Any]]:
+    """What is told on the way from the job's state to ``target``, and what is to be remembered of it."""
+    begin, end = PATH.index(State(job.state)), PATH.index(target)
+    passed = PATH[begin + 1 : end + 1]
+    told = tuple(event for state in passed for event in _told(state, now))
+    observed = {**job.observed, "started": now.isoformat()} if State.DOWNLOADING in passed else job.observed
+    return told, observed
+
+
+def _told(state: State, now: datetime) -> tuple[Event, ...]:
+    return tuple(Event(now, status, message) for status, message in TOLD[state])
+
+
+def _state_of(phase: Phase) -> State:
+    return {
+        Phase.STAGING: State.DOWNLOADING,
+        Phase.RUNNING: State.TRAINING,
+        Phase.PACKING: State.UPLOADING,
+    }[phase]
+
+
+def _to_upload(job: Resource, seen: Observation) -> bool:
+    packed = seen.model_archive or seen.output_archive
+    return bool(packed) and not (job.observed.get("uploaded") or job.observed.get("upload_failure"))
+
+
+def _deadline(job: Resource, now: datetime) -> datetime:
+    """When MaxRuntimeInSeconds runs out, counted from TrainingStartTime as AWS bills it."""
+    started = job.observed.get("started")
+    begin = datetime.fromisoformat(started) if started else now
+    limit = job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_S)
+    return begin + timedelta(seconds=limit)

@@ -1,0 +1,110 @@
+"""What the reconciler does for training jobs: look at the task and its log, carry out what was decided."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from darkroom.contract.images import Image
+from darkroom.control import job_metrics, plans
+from darkroom.control.locations import output_key
+from darkroom.control.resources import Resource
+from darkroom.control.states import training
+from darkroom.control.states.decision import Action, Decision, Facts, Forget, Start, Stop, Upload
+from darkroom.errors import DarkroomError, NotFound
+from darkroom.executors.base import Executor, LogTarget, Observation, Phase
+from darkroom.objects.base import ObjectStore
+from darkroom.settings import Settings
+from darkroom.telemetry.logs import LogStore
+from darkroom.telemetry.metrics import MetricStore
+
+TAIL_EVENTS = 50
+
+
+class TrainingJobs:
+    """One method a verb of the reconciler. ``image_of`` says what an image URI stands for."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        objects: ObjectStore,
+        logs: LogStore,
+        metrics: MetricStore,
+        settings: Settings,
+        image_of: Callable[[str], Image],
+    ) -> None:
+        self._executor, self._objects, self._logs, self._metrics = executor, objects, logs, metrics
+        self._settings, self._image_of = settings, image_of
+
+    def look(self, job: Resource) -> Facts:
+        """Observe the task; where it runs or has just ended, read its metrics too."""
+        task = training.task_id(job)
+        seen = self._executor.observe(task)
+        if job.state in training.ENDED or job.state == training.State.PENDING:
+            return Facts({task: seen})
+        found = self._read_metrics(job) if seen.phase is not Phase.ABSENT else {}
+        failed = seen.phase is Phase.LOST or (seen.phase is Phase.ENDED and seen.exit_code != 0)
+        tails = {task: tail(self._logs, plans.training_log(job))} if failed else {}
+        return Facts({task: seen}, tails, found)
+
+    def decide(self, job: Resource, facts: Facts, now: datetime) -> Decision:
+        return training.decide(job, facts, now, self._settings)
+
+    def act(self, job: Resource, action: Action) -> Mapping[str, Any]:
+        """Carry out one action; answers what is to be remembered of it. Doing it twice does it once."""
+        match action:
+            case Start():
+                image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
+                self._executor.start(plans.training_task(job, image, self._settings.region))
+            case Stop(task, grace_s):
+                self._executor.stop(task, grace_s)
+            case Upload(task):
+                return self._upload(job, self._executor.observe(task))
+            case Forget(task):
+                self._executor.forget(task)
+            case _:
+                raise AssertionError(f"a training job has no use for {action}")
+        return {}
+
+    def _upload(self, job: Resource, seen: Observation) -> Mapping[str, Any]:
+        """The artifacts are in the store before the job says so. A store that refuses them fails the job."""
+        files = {"model.tar.gz": seen.model_archive, "output.tar.gz": seen.output_archive}
+        try:
+            for name, path in files.items():
+                if path is not None:
+                    self._put(job, name, path)
+        except DarkroomError as error:
+            return {"upload_failure": str(error)}
+        return {"uploaded": True}
+
+    def _put(self, job: Resource, name: str, path: Path) -> None:
+        bucket, key = output_key(job.request, name)
+        self._objects.put_file(bucket, key, path, {"ContentType": "application/x-tar"})
+
+    def _read_metrics(self, job: Resource) -> Mapping[str, Any]:
+        """Metrics since the last look. At most once more after a crash: the place is written after the values."""
+        image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
+        known = job_metrics.definitions(job.request, image)
+        target = plans.training_log(job)
+        start = token = job.observed.get("log_place", "f/0")
+        last: Mapping[str, Any] = job.observed.get("metrics", {})
+        while known:
+            try:
+                page = self._logs.events(target.group, target.stream, token=token)
+            except NotFound:
+                break
+            if not page.events:
+                break
+            token = page.forward
+            new = job_metrics.points(job, known, page.events)
+            self._metrics.add(new)
+            last = job_metrics.merged(last, new)
+        return {} if token == start else {"log_place": token, "metrics": last}
+
+
+def tail(logs: LogStore, target: LogTarget) -> tuple[str, ...]:
+    """The last lines of a stream; none where nothing was written."""
+    try:
+        return tuple(e.message for e in logs.events(target.group, target.stream, limit=TAIL_EVENTS).events)
+    except NotFound:
+        return ()
