@@ -23,7 +23,7 @@ class Operations:
         self.handlers: dict[str, Handler] = {}
 
     def __call__(self, handler: Handler) -> Handler:
-        name = handler.__name__  # type: ignore[attr-defined]
+        name = handler.__name__
         assert name not in self.handlers, f"{name} is registered twice"
         self.handlers[name] = handler
         return handler

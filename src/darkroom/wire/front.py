@@ -1,0 +1,118 @@
+"""The front door: one ASGI app for every AWS service. Finds the service, proves the caller, sends the answer.
+
+Routes by the service in the signature's scope; what nothing is signed for is S3's, where buckets may be public.
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+from darkroom.wire import json_body
+from darkroom.wire.addressing import service_of, virtual_bucket
+from darkroom.wire.incoming import Incoming, Message, Receive, discard, request_of
+from darkroom.wire.messages import Request, Response, ServiceError
+from darkroom.wire.outgoing import Send, deliver
+from darkroom.wire.payload import checked, gunzipped
+from darkroom.wire.refusals import Reason, refusal
+from darkroom.wire.service import Service
+from darkroom.wire.sigv2 import hoisted
+from darkroom.wire.sigv4 import Verifier
+
+HEALTH = "/_darkroom/health"
+HANDLER_THREADS = 32
+
+
+class Front:
+    """``services`` by botocore's name. ``hosts`` are names of ours below which a label is a bucket."""
+
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        verifier: Verifier,
+        version: str = "",
+        hosts: Sequence[str] = ("localhost",),
+        request_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._services, self._verifier, self._version = dict(services), verifier, version
+        self._hosts, self._request_id = tuple(hosts), request_id
+        self._threads = ThreadPoolExecutor(HANDLER_THREADS, "service")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+
+    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        incoming = Incoming(receive)
+        request = request_of(scope, incoming)
+        if request.path == HEALTH:
+            response = self._health()
+        else:
+            response = await self._answer(request)
+        if not incoming.finished and request.body.length != 0:
+            await discard(incoming, request, response)
+        await deliver(send, response, request.method == "HEAD")
+
+    def _health(self) -> Response:
+        body = json_body.dumps({"status": "ok", "version": self._version, "pid": os.getpid()})
+        return Response(200, {"content-type": "application/json"}, body)
+
+    async def _answer(self, request: Request) -> Response:
+        request_id = self._request_id()
+        name = service_of(request)
+        service = self._services.get(name)
+        if service is None:
+            return _unknown_service(name, request, request_id)
+        try:
+            if name == "s3":
+                return await self._s3(service, request, request_id)
+            return await self._buffered(service, request, request_id)
+        except ServiceError as error:
+            return service.refuse(error, request, request_id)
+
+    async def _buffered(self, service: Service, request: Request, request_id: str) -> Response:
+        """Services whose signatures cover the whole body."""
+        kind = service.protocol(request).kind
+        if "authorization" not in request.headers and "X-Amz-Signature" not in request.raw_query:
+            raise refusal(kind, Reason.MISSING)
+        data = await service.read(request.body)
+        proof = self._verifier.verify(request, kind, sha256(data).hexdigest())
+        if request.headers.get("content-encoding") == "gzip":
+            data = gunzipped(data, service.body_limit)
+        return await service.answer(request, data, proof.caller, request_id, self._in_thread)
+
+    async def _s3(self, service: Service, request: Request, request_id: str) -> Response:
+        bucket = virtual_bucket(request.headers.get("host", ""), self._hosts)
+        path = f"/{quote(bucket)}{request.path}" if bucket else request.path
+        proof = self._verifier.verify(request, "s3", resource=path)
+        request.path = path
+        if "authorization" not in request.headers and not proof.caller.anonymous:
+            request.headers = hoisted(request)
+        request.body = checked(request, proof)
+        return await service.answer(request, None, proof.caller, request_id, self._in_thread)
+
+    def _in_thread(self, function: Callable[[], Response]) -> Any:
+        return asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+
+def _unknown_service(name: str, request: Request, request_id: str) -> Response:
+    """In JSON, which every client can show."""
+    body = {
+        "__type": "UnknownOperationException",
+        "message": f"The service {name!r} is not offered by Darkroom; docs/reference/operations.md lists what is.",
+    }
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-requestid": request_id}
+    return Response(400, headers, json_body.dumps(body))
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] == "lifespan.startup":
+        await send({"type": "lifespan.startup.complete"})
+    assert message["type"] == "lifespan.shutdown"
+    await send({"type": "lifespan.shutdown.complete"})
