@@ -164,6 +164,10 @@ class Control:
         """Raises NotFound, and Conflict for a job that has ended."""
         self._change(Kind.TRAINING_JOB, name, lambda job: training.stop(job, self._now()))
 
+    def update_training_job(self, name: str, changes: Mapping[str, Any]) -> Resource:
+        """Members of the request that may change while it runs. Raises NotFound, and Conflict for an ended job."""
+        return self._change(Kind.TRAINING_JOB, name, lambda job: training.update(job, changes))
+
     def update_endpoint(self, name: str, config: str, retain: bool = False) -> Resource:
         """Blue/green to another configuration; ``retain`` keeps weights and counts of variants of the same name.
 

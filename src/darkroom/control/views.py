@@ -74,7 +74,7 @@ def training_job(job: Resource, events: Sequence[Event], definitions: Sequence[M
     story = transitions(events, over)
     started, ended = _time(job, "started"), _time(job, "ended")
     return TrainingJob(
-        **_shared(job),
+        **_shared(job) | {"request": {**job.request, **job.desired}},
         secondary_status=story[-1].status,
         transitions=story,
         reason=job.observed.get("reason", ""),

@@ -99,12 +99,22 @@ def hold(job: Resource, now: datetime) -> Decision:
 
 def stop(job: Resource, now: datetime) -> Decision:
     """The user asks to stop. Raises Conflict for a job that has ended."""
-    if job.state in ENDED:
-        said = f"The request was rejected because the training job is in status {job.status}."
-        raise Conflict(job.kind, job.name, said)
+    _refuse_ended(job)
     if job.state == State.STOPPING:
         return Decision()
     return _stopping(job, job.observed, "Stopped", now)
+
+
+def update(job: Resource, changes: Mapping[str, Any]) -> Decision:
+    """The user changes members of the request. Raises Conflict for a job that has ended."""
+    _refuse_ended(job)
+    return Decision(changed(job, desired={**job.desired, **changes}, check_at=job.next_check_at))
+
+
+def _refuse_ended(job: Resource) -> None:
+    if job.state in ENDED:
+        said = f"The request was rejected because the training job is in status {job.status}."
+        raise Conflict(job.kind, job.name, said)
 
 
 def decide(job: Resource, facts: Facts, now: datetime, settings: Settings) -> Decision:
