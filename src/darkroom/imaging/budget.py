@@ -9,14 +9,14 @@ class Budget:
     """``with budget.hold(n):`` waits until ``n`` bytes are free. More than there is at all waits to be alone."""
 
     def __init__(self, size_bytes: int) -> None:
-        self._size = size_bytes
+        self.size_bytes = size_bytes
         self._held = 0
         self._changed = threading.Condition()
 
     @contextmanager
     def hold(self, size_bytes: int) -> Iterator[None]:
         with self._changed:
-            self._changed.wait_for(lambda: self._held == 0 or self._held + size_bytes <= self._size)
+            self._changed.wait_for(lambda: self._held == 0 or self._held + size_bytes <= self.size_bytes)
             self._held += size_bytes
         try:
             yield

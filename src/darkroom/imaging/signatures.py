@@ -14,12 +14,12 @@ _STARTS = {
     b"\x89PNG\r\n\x1a\n": PNG,
     b"GIF87a": GIF,
     b"GIF89a": GIF,
-    b"BM": BMP,
     b"II*\0": TIFF,
     b"MM\0*": TIFF,
     b"II+\0": TIFF,
     b"MM\0+": TIFF,
 }
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes; two letters alone would be a weak sign
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _ORIENTATION = 0x0112
@@ -34,6 +34,8 @@ def kind_of(data: bytes) -> str | None:
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return BMP
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return WEBP
     if head[4:8] == b"ftyp":
