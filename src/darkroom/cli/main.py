@@ -9,7 +9,7 @@ import botocore.exceptions
 import typer
 
 import darkroom
-from darkroom.cli import lifecycle
+from darkroom.cli import deleting, deploying, jobs, lifecycle, predicting, training
 from darkroom.cli.console import Failure, out, say_failure
 from darkroom.cli.options import HomeOption
 from darkroom.errors import DarkroomError, Invalid
@@ -27,6 +27,8 @@ CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
 SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
 for panel, commands in {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
+    LEARN: (training.train, jobs.jobs, jobs.logs, jobs.stop),
+    SERVE: (deploying.deploy, deploying.endpoints, predicting.predict, deleting.delete),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, context_settings=CONTEXTS.get(command))(command)
