@@ -18,7 +18,7 @@ class BadArchive(Exception):
 
 
 def unpack(archive: Path, folder: Path, source: str) -> None:
-    """Unpack a gzipped (or plain) tar into an existing folder. ``source`` is its name in messages. Raises BadArchive."""
+    """Unpack a gzipped (or plain) tar into an existing folder. ``source`` names it in messages. Raises BadArchive."""
     bound = max(RATIO_APPLIES_FROM_BYTES, archive.stat().st_size * MAX_RATIO)
     bound = min(bound, MAX_UNPACKED_BYTES)
     unpacked = 0

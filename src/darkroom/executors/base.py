@@ -29,9 +29,9 @@ from typing import Protocol
 class Input:
     """One channel: every object of ``bucket`` whose key starts with ``prefix`` (a raw string prefix, as S3Prefix is).
 
-    A prefix that is a folder ("data/train/", or "data/train" before keys like "data/train/a") gives keys their remainder
-    after it; any other is the beginning of names, which land at their remainder after its last "/". Keys that would
-    leave the channel's folder, or that need one path twice, end the task.
+    Keys below a prefix that is a folder ("data/train/", or "data/train" before "data/train/a") land at their remainder
+    after it; any other prefix is the beginning of names, which land at their remainder after its last "/". Keys that
+    would leave the channel's folder, or that need one path twice, end the task.
     """
 
     channel: str

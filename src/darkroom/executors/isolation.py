@@ -11,7 +11,6 @@ from darkroom.executors import kernel
 OPT_ML = "/opt/ml"
 AUTO, NAMESPACE, FOLDER = "auto", "namespace", "folder"
 MODES = (AUTO, NAMESPACE, FOLDER)
-BASE_DIR = "SAGEMAKER_BASE_DIR"  # as contract.layout says; that module is too heavy for a launcher
 
 
 class Refused(Exception):
@@ -21,7 +20,7 @@ class Refused(Exception):
 def isolate(mode: str, base: str, scratch: str) -> str:
     """Enter the isolation asked for and say which one it became: NAMESPACE or FOLDER. Raises Refused in mode NAMESPACE.
 
-    ``base`` is the folder to see as /opt/ml; ``scratch``, on the same file system, takes what the job writes into its input.
+    ``base`` is the folder to see as /opt/ml; ``scratch``, beside it, takes what the job writes into its input.
     """
     if mode == FOLDER:
         return FOLDER

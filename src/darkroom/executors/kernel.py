@@ -39,7 +39,7 @@ def obey_file_modes() -> None:
 
 
 def enter_own_mounts() -> None:
-    """A mount namespace of our own: what is mounted from here on, nobody else sees. As a plain user by a user namespace."""
+    """A mount namespace of our own: nobody else sees what is mounted later. A plain user needs a user namespace."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         _check("unshare", _libc.unshare(CLONE_NEWNS))

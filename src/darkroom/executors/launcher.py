@@ -4,7 +4,7 @@
 
 1. gives the job its own /opt/ml (``isolation``), 2. starts the command in its own session, to die with this process,
 3. writes each line of output to the log stream with its time, 4. on SIGTERM ends the command: SIGTERM to its group, and
-SIGKILL after the grace of stop.json, 5. when the command has ended kills what it left behind, and writes the exit record,
+SIGKILL after the grace of stop.json, 5. when the command has ended kills what it left, and writes the exit record,
 6. becomes ``packing`` where the task asks for archives.
 
 Knows nothing of the server, which may be gone. Imports almost nothing: one of these lives beside every job.
@@ -30,7 +30,7 @@ IGNORED = (signal.SIGHUP, signal.SIGINT)  # and SIGPIPE, by Python
 
 
 class Log:
-    """The job's log stream. A full disk must not end the job: lines are counted then, and the count is written later."""
+    """The job's log stream. A full disk must not end the job: lines are counted then, and the count comes later."""
 
     def __init__(self, path: str) -> None:
         self._writer = Writer(path)
@@ -54,13 +54,13 @@ class Log:
 class Job:
     """The running command and everything it starts."""
 
-    def __init__(self, spec: dict[str, Any], environ: dict[str, str], output: int) -> None:
+    def __init__(self, spec: dict[str, Any], isolated: str, output: int) -> None:
         self.status: int | None = None  # wait status, once it has ended
         launcher = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # one that comes now must reach the command, not our handler
         self.pid = os.fork()
         if self.pid == 0:
-            _become_command(spec, environ, output, launcher)
+            _become_command(spec, isolated, output, launcher)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def reap(self) -> None:
@@ -114,7 +114,7 @@ def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -
     """Run the command to its end; its exit code, negative for the signal that ended it."""
     output, job_output = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(output, False)
-    job = Job(spec, dict(spec["environ"][isolated]), job_output)
+    job = Job(spec, isolated, job_output)
     os.close(job_output)
     lines, poll = Lines(), select.poll()
     poll.register(output, select.POLLIN)
@@ -139,7 +139,7 @@ def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -
     return os.waitstatus_to_exitcode(job.status)
 
 
-def _become_command(spec: dict[str, Any], environ: dict[str, str], output: int, launcher: int) -> None:
+def _become_command(spec: dict[str, Any], isolated: str, output: int, launcher: int) -> None:
     """In the forked child: turn into the command, or say in the failure file why that cannot be. Never returns."""
     try:
         os.setsid()
@@ -153,10 +153,10 @@ def _become_command(spec: dict[str, Any], environ: dict[str, str], output: int, 
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.chdir(spec["cwd"])
-        if isolation.BASE_DIR in environ and os.geteuid() == 0:
+        os.chdir(spec[isolated]["cwd"])
+        if isolated == isolation.FOLDER and os.geteuid() == 0:
             kernel.obey_file_modes()  # else root could write into stored objects through linked input
-        os.execvpe(spec["command"][0], spec["command"], environ)
+        os.execvpe(spec["command"][0], spec["command"], spec[isolated]["environ"])
     except OSError as error:
         text = f"cannot run {spec['command'][0]!r}: {error.strerror or error}"
         os.write(2, f"darkroom: {text}\n".encode())
@@ -196,7 +196,7 @@ def _copy(output: int, lines: Lines, log: Log) -> bool:
 
 
 def _drain(output: int, lines: Lines, log: Log) -> None:
-    """What is still in the pipe; its writers are dead, so the end comes at once, except for one the kernel cannot kill."""
+    """What is still in the pipe. Its writers are dead, so the end comes at once, but for one the kernel cannot kill."""
     poll = select.poll()
     poll.register(output, select.POLLIN)
     while poll.poll(DRAIN_S * 1000) and _copy(output, lines, log):
@@ -205,7 +205,7 @@ def _drain(output: int, lines: Lines, log: Log) -> None:
 
 
 def _kill_orphans() -> None:
-    """Kill every descendant, also those that left the group: orphans become our children one generation after another."""
+    """Kill every descendant, also those that left the group: orphans become our children, generation by generation."""
     while children := _children():
         for pid in children:
             os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ Process ids and groups may have been given away since; the mark cannot have been
 import os
 import signal
 import time
+from contextlib import suppress
 
 MARK = "DARKROOM_TASK"  # environment variable of every process of a task: the task's folder
 PATIENCE_S = 5.0
@@ -16,10 +17,8 @@ def kill_marked(folder: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while (pids := marked(folder)) and time.monotonic() < deadline:
         for pid in pids:
-            try:
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
         time.sleep(0.01)
 
 

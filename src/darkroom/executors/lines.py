@@ -11,7 +11,7 @@ PATIENCE_S = 1.0
 
 
 class Lines:
-    """``feed`` and ``tick`` give finished lines; call ``tick`` when the time of ``due`` has come, ``close`` at the end."""
+    """``feed`` and ``tick`` give finished lines. Call ``tick`` when the time ``due`` has come, ``close`` at the end."""
 
     def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
         self._limit = limit

@@ -1,7 +1,8 @@
-"""Packs what a job left in /opt/ml into model.tar.gz and output.tar.gz. The launcher becomes this when the job has ended.
+"""Packs what a job left in /opt/ml into model.tar.gz and output.tar.gz.
 
-``python -m darkroom.executors.packing FOLDER``. Archives hold flat relative names, sorted, with fixed owners and times,
-so that the same files give the same bytes. Links that lead outside are left out, and the log says so.
+The launcher becomes this when the job has ended: ``python -m darkroom.executors.packing FOLDER``. Archives hold flat
+relative names, sorted, with fixed owners and times, so that the same files give the same bytes. Links that lead
+outside are left out, and the log says so.
 """
 
 import gzip
@@ -42,7 +43,7 @@ def main(folder: str) -> None:
 
 
 def pack(base: str, below: str, target: str, notes: list[str]) -> bool:
-    """Archive what a folder below /opt/ml holds; False, and no archive, where it is empty. The file is whole or not there."""
+    """Archive what a folder below /opt/ml holds, whole or not at all; False, and no archive, where it holds nothing."""
     source = os.path.join(base, below)
     members = list(_members(base, source, source, notes))
     if not members:
@@ -92,7 +93,7 @@ def _members(base: str, root: str, folder: str, notes: list[str]) -> Iterator[tu
 
 
 def _inner_link(base: str, root: str, path: str) -> str | None:
-    """Where a link leads, relative to its own folder; None where that is outside. /opt/ml is the job's word for the base."""
+    """Where a link leads, relative to its folder; None where that is outside. The job calls the base /opt/ml."""
     folder = os.path.realpath(os.path.dirname(path))
     link = os.readlink(path)
     if link.startswith(OPT_ML + "/"):

@@ -8,7 +8,7 @@ failed.json    server    staging ended the task: {failure, at_ms}
 launch.json    server    all that the launcher needs; staging is complete
 launched.json  launcher  {pid, at_ms, isolation}; the command may have run from here on, so never again
 exited.json    launcher  {exit_code, failure, at_ms}; every line of output is in the log
-packed.json    packing   {model, output, failure, at_ms}; the archives are complete
+packed.json    packing   {model.tar.gz, output.tar.gz: bool, failure, at_ms}; the archives are complete
 stop.json      server    {grace_s}: end the command
 =============  ========  ==========================================================================
 
@@ -20,6 +20,7 @@ The launcher imports this: keep it light.
 
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 TASK, FAILED, LAUNCH, LAUNCHED = "task.json", "failed.json", "launch.json", "launched.json"
@@ -28,7 +29,7 @@ LOCK = "lock"
 LOCK_FD = 3  # where a launcher finds its lock
 BASE = "ml"  # the job's /opt/ml
 LAUNCHER_LOG = "launcher.log"  # what the launcher itself has to say; empty unless it has a fault
-MODEL_ARCHIVE, OUTPUT_ARCHIVE = "model.tar.gz", "output.tar.gz"
+ARCHIVES = MODEL_ARCHIVE, OUTPUT_ARCHIVE = "model.tar.gz", "output.tar.gz"
 FAILURE_CHARS = 1024  # AWS cuts FailureReason there
 
 Record = dict[str, Any]
@@ -69,9 +70,6 @@ def announce(fifo: str, task_id: str) -> None:
         pipe = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # no reader: the server is away
         return
-    try:
+    with suppress(OSError):  # full or closed: the server will look by itself
         os.write(pipe, task_id.encode() + b"\n")
-    except OSError:  # full or closed: the server will look by itself
-        pass
-    finally:
-        os.close(pipe)
+    os.close(pipe)

@@ -51,7 +51,7 @@ def stage(task: Task, base: Path, store: ObjectStore, stopped: Callable[[], bool
 
 
 def destination(key: str, prefix: str) -> tuple[str, ...] | None:
-    """Where an object lands below its channel's folder, as path parts; None for a folder marker that names the channel itself.
+    """Where an object lands below its channel's folder, as path parts; None where nothing is left to name it.
 
     A prefix that ends a path segment is a folder; any other is the beginning of names in its folder. Raises ValueError
     with the reason where the key cannot be a file there.

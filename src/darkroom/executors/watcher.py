@@ -9,14 +9,14 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-
 
 LOG = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Calls ``changed(task_id, ended)`` from its thread after a record was written, or (``ended``) after a launcher's end."""
+    """Calls ``changed(task_id, ended)`` from its thread: a record was written, or (``ended``) a launcher has gone."""
 
     def __init__(self, fifo: Path, changed: Callable[[str, bool], None]) -> None:
         if not fifo.is_fifo():
@@ -33,7 +33,7 @@ class Watcher:
         self._thread.start()
 
     def watch(self, pid: int, task_id: str) -> None:
-        """Hear of the end of a launcher, be it a child of this process or not. One that is gone already counts as a change."""
+        """Hear of the end of a launcher, be it a child of ours or not. One that is gone already counts as a change."""
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -44,10 +44,8 @@ class Watcher:
             self._poll.register(pidfd, select.EPOLLIN)
 
     def announce(self, task_id: str) -> None:
-        try:
+        with suppress(BlockingIOError):  # full: the thread is awake anyway
             os.write(self._pipe, task_id.encode() + b"\n")
-        except BlockingIOError:  # full: the thread is awake anyway
-            pass
 
     def close(self) -> None:
         self._closing = True
@@ -80,8 +78,6 @@ class Watcher:
             pid, task_id = self._processes.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        try:
+        with suppress(ChildProcessError):  # a launcher of an earlier server
             os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # a launcher of an earlier server
-            pass
         return task_id

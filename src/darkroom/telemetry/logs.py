@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Stream:
-    """``first_ms`` and ``last_ms`` are None for a stream without events; ``written_ms`` is the time of the last append."""
+    """``first_ms`` and ``last_ms`` are None for a stream without events; ``written_ms``: of the last append."""
 
     name: str
     created_ms: int
@@ -47,7 +47,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Page:
-    """``forward`` goes on after the last event (also after an empty page, once there is more), ``backward`` before the first."""
+    """``forward`` goes on after the last event (also after an empty page, later), ``backward`` before the first."""
 
     events: Sequence[Event]
     forward: str
@@ -63,7 +63,7 @@ class Found:
 
 
 class LogStore:
-    """Every method may be called from any thread. NotFound("log group" | "log stream"), Conflict and Invalid are raised."""
+    """Call it from any thread. Raises NotFound("log group" | "log stream"), Conflict and Invalid."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -81,7 +81,7 @@ class LogStore:
         return path
 
     def append(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
-        """Append (epoch ms, message) pairs to a stream that no job writes to. Times before its last event are raised to it."""
+        """Append (epoch ms, message) pairs where no job writes; times before its last event become its time."""
         with self._writing:
             writer = logs.Writer(self.path(group, stream))
             try:
