@@ -186,6 +186,10 @@ class ObjectStore(Protocol):
         """No error where there is no such key, unless the condition names an ETag."""
         ...
 
+    def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete many at once."""
+        ...
+
     def list(self, bucket: str, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000) -> Listing:
         """Keys and common prefixes greater than ``after``, at most ``limit`` of both together."""
         ...

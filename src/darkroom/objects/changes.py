@@ -27,6 +27,16 @@ def name_blob(item: Object, tags: Mapping[str, str], condition: Condition, trans
     return replace(item, tag_count=len(tags))
 
 
+def remove_object(bucket: str, key: str, condition: Condition, transaction: Transaction) -> None:
+    db = transaction.connection
+    the_bucket(db, bucket)
+    old = names.find_object(db, bucket, check_key(key))
+    check(condition, old, key)
+    if old:
+        names.remove_object(db, bucket, key)
+        transaction.dropped.append(old.blob)
+
+
 def end_upload(item: Object, tags: Mapping[str, str], condition: Condition, transaction: Transaction) -> Object:
     """Let a key point to the joined parts and forget the upload. Somebody else may have done it meanwhile."""
     db = transaction.connection

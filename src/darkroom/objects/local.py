@@ -36,11 +36,11 @@ from darkroom.objects.base import (
 )
 from darkroom.objects.blobs import Blobs, read_file, sync_folder
 from darkroom.objects.changes import (
-    check,
     check_key,
     completed,
     end_upload,
     name_blob,
+    remove_object,
     the_bucket,
     the_object,
     the_upload,
@@ -203,14 +203,12 @@ class LocalStore:
         return self._blobs.path(item.blob)
 
     def delete(self, bucket: str, key: str, condition: Condition = ALWAYS) -> None:
+        self._committer.run(partial(remove_object, bucket, key, condition))
+
+    def delete_all(self, bucket: str, keys: Sequence[str]) -> None:
         def change(transaction: Transaction) -> None:
-            db = transaction.connection
-            the_bucket(db, bucket)
-            old = names.find_object(db, bucket, check_key(key))
-            check(condition, old, key)
-            if old:
-                names.remove_object(db, bucket, key)
-                transaction.dropped.append(old.blob)
+            for key in keys:
+                remove_object(bucket, key, ALWAYS, transaction)
 
         self._committer.run(change)
 
