@@ -18,9 +18,23 @@ GPU_TYPE = re.compile(r"^ml\.[pg]\d")
 RECORDIO = "application/x-recordio"
 
 
+NEEDED = ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition")
+
+
+def check_members(request: Mapping[str, Any]) -> None:
+    """CreateTrainingJob as jobs with an image need it; serverless ones and marketplace algorithms are not offered."""
+    missing = [member for member in NEEDED if member not in request]
+    if missing:
+        raise Invalid(f"{', '.join(missing)} must be given: only jobs with a training image are offered here")
+    if "TrainingImage" not in request["AlgorithmSpecification"]:
+        raise Invalid("AlgorithmSpecification.TrainingImage must be given: AlgorithmName is not offered here")
+
+
 def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStore, region: str, strict: bool) -> None:
     """CreateTrainingJob. Raises Invalid."""
     algorithm = request["AlgorithmSpecification"]
+    if request["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
+        raise Invalid("OutputDataConfig.CompressionType NONE is not offered here: leave it out for a model.tar.gz")
     if not image.train and not algorithm.get("ContainerEntrypoint"):
         raise Invalid(f"image {algorithm.get('TrainingImage')!r} serves models; it does not train")
     _check_resources(request.get("ResourceConfig", {}), image, strict)

@@ -9,6 +9,7 @@ from darkroom.control import plans
 from darkroom.control.resources import Resource
 from darkroom.control.routes import Routes
 from darkroom.control.states import endpoint as states
+from darkroom.control.states import workers as staff
 from darkroom.control.states.decision import Action, Decision, Facts, Forget, Publish, Start, Stop, Withdraw
 from darkroom.control.training_jobs import tail
 from darkroom.executors.base import Executor, Phase
@@ -32,7 +33,7 @@ class Endpoints:
 
     def look(self, endpoint: Resource) -> Facts:
         """Observe every worker; the last lines of those that are not ready are at hand in case that is a fault."""
-        workers = states.workers_of(endpoint)
+        workers = staff.workers_of(endpoint)
         tasks = {task: self._executor.observe(task) for task in workers}
         unfit = [
             task
@@ -46,7 +47,7 @@ class Endpoints:
         return Facts(tasks, tails)
 
     def decide(self, endpoint: Resource, facts: Facts, now: datetime) -> Decision:
-        return states.decide(endpoint, facts, now, self._settings)
+        return states.decide(endpoint, facts, now)
 
     def act(self, endpoint: Resource, action: Action) -> Mapping[str, Any]:
         """Carry out one action. Doing it twice does it once."""
@@ -66,7 +67,7 @@ class Endpoints:
         return {}
 
     def _start(self, endpoint: Resource, task: str) -> None:
-        worker = states.workers_of(endpoint)[task]
+        worker = staff.workers_of(endpoint)[task]
         fleets = (states.fleet_of(endpoint), states.serving_fleet(endpoint))
         fleet = next(f for f in fleets if f is not None and f.generation == worker.generation)
         variant = fleet.variant(worker.variant)

@@ -21,12 +21,14 @@ from darkroom.control.states.decision import Decision
 from darkroom.control.states.fleet import DEFAULT_HEALTH_TIMEOUT_S, Fleet, VariantPlan, to_json
 from darkroom.control.store.queries import Store
 from darkroom.control.training_jobs import TrainingJobs
+from darkroom.errors import NotFound
 from darkroom.executors.base import Executor
 from darkroom.objects.base import ObjectStore
 from darkroom.settings import Settings
 from darkroom.telemetry.logs import LogStore
 from darkroom.telemetry.metrics import MetricStore
 
+LEAVING_S = endpoint_states.STOP_GRACE_S + 10  # the longest that a worker may take to end
 READY = "ready"  # state and status of what has no life of its own
 
 
@@ -45,17 +47,17 @@ class Control:
         now: Callable[[], datetime],
         image_of: Callable[[str], Image] = images.image_of,
     ) -> None:
-        self._store, self._objects, self._settings = store, objects, settings
+        self._store, self._executor, self._objects, self._settings = store, executor, objects, settings
         self._now, self._image_of = now, image_of
         keepers: dict[Kind, Keeper] = {
-            Kind.TRAINING_JOB: TrainingJobs(executor, objects, logs, metrics, settings, image_of),
+            Kind.TRAINING_JOB: TrainingJobs(executor, objects, logs, metrics, settings, image_of, now),
             Kind.ENDPOINT: Endpoints(executor, logs, routes, settings, image_of),
         }
         self._reconciler = Reconciler(store, keepers, self._admit, now)
-        self.task_changed = self._reconciler.task_changed  # for the executor to call
 
     def start(self) -> None:
         """Take up everything unsettled, and go on from there."""
+        self._executor.watch(self._reconciler.task_changed)
         self._reconciler.start()
 
     def close(self) -> None:
@@ -67,6 +69,7 @@ class Control:
 
     def create_training_job(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
         """Raises Invalid, and Conflict where the name is taken."""
+        acceptance.check_members(request)
         image = self._training_image(request)
         acceptance.check_training(request, image, self._objects, region, self._settings.strict)
         state = training.State.PENDING
@@ -95,7 +98,12 @@ class Control:
         return self._create(Kind.ENDPOINT_CONFIG, request["EndpointConfigName"], request, tags, region)
 
     def create_endpoint(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
-        """Raises NotFound("endpoint-config" | "model") and Conflict."""
+        """Raises NotFound("endpoint-config" | "model") and Conflict.
+
+        One of this name that is just being deleted is waited for: notebooks delete and deploy again in one go.
+        """
+        if not self._settings.strict:
+            self._reconciler.wait_for(lambda: not self._is_leaving(request["EndpointName"]), LEAVING_S)
         fleet = self._fleet(request["EndpointConfigName"], 1)
         state = endpoint_states.State.CREATING
         return self._create(
@@ -110,6 +118,12 @@ class Control:
             events=endpoint_states.accepted(self._now()),
             active=True,
         )
+
+    def _is_leaving(self, name: str) -> bool:
+        try:
+            return self._store.find(Kind.ENDPOINT, name).state == endpoint_states.State.DELETING
+        except NotFound:
+            return False
 
     def _create(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 from darkroom.contract.images import Image
 from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
-from darkroom.control.states import endpoint, training
+from darkroom.control.states import training, workers
 from darkroom.control.states.fleet import VariantPlan
 from darkroom.executors.base import Archive, Input, LogTarget, Task
 
@@ -26,7 +26,7 @@ def training_log(job: Resource) -> LogTarget:
 
 
 def worker_log(endpoint_name: str, variant: str, task_id: str) -> LogTarget:
-    return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{endpoint.instance_id(task_id)}")
+    return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{workers.instance_id(task_id)}")
 
 
 def training_task(job: Resource, image: Image, region: str) -> Task:

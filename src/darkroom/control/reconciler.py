@@ -55,6 +55,7 @@ class Reconciler:
         self._faults: dict[int, int] = {}  # in a row
         self._swept: datetime | None = None
         self._closing = False
+        self._rested = threading.Condition()  # told after every look
         self._pool = ThreadPoolExecutor(threads, "reconcile")
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
@@ -78,6 +79,11 @@ class Reconciler:
                 self._again.add(resource_id)
             self._times[resource_id] = self._now()
         self._wake.set()
+
+    def wait_for(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``holds()``, asked after every look at any resource; False where the time ran out."""
+        with self._rested:
+            return self._rested.wait_for(holds, timeout_s)
 
     def task_changed(self, task_id: str) -> None:
         """For executors: a task shows something new. Its id ends with its resource's."""
@@ -139,6 +145,8 @@ class Reconciler:
             if look_at is not None:
                 self._times[resource_id] = min(look_at, self._times.get(resource_id, look_at))
         self._wake.set()
+        with self._rested:
+            self._rested.notify_all()
 
     # ---- one resource ----
 

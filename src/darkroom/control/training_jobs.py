@@ -32,15 +32,16 @@ class TrainingJobs:
         metrics: MetricStore,
         settings: Settings,
         image_of: Callable[[str], Image],
+        now: Callable[[], datetime],
     ) -> None:
         self._executor, self._objects, self._logs, self._metrics = executor, objects, logs, metrics
-        self._settings, self._image_of = settings, image_of
+        self._settings, self._image_of, self._now = settings, image_of, now
 
     def look(self, job: Resource) -> Facts:
         """Observe the task; where it runs or has just ended, read its metrics too."""
         task = training.task_id(job)
         seen = self._executor.observe(task)
-        if job.state in training.ENDED or job.state == training.State.PENDING:
+        if job.state in training.ENDED or job.state == training.State.PENDING or "uploaded" in job.observed:
             return Facts({task: seen})
         found = self._read_metrics(job) if seen.phase is not Phase.ABSENT else {}
         failed = seen.phase is Phase.LOST or (seen.phase is Phase.ENDED and seen.exit_code != 0)
@@ -68,6 +69,7 @@ class TrainingJobs:
 
     def _upload(self, job: Resource, seen: Observation) -> Mapping[str, Any]:
         """The artifacts are in the store before the job says so. A store that refuses them fails the job."""
+        self._warn(job)
         files = {"model.tar.gz": seen.model_archive, "output.tar.gz": seen.output_archive}
         try:
             for name, path in files.items():
@@ -76,6 +78,17 @@ class TrainingJobs:
         except DarkroomError as error:
             return {"upload_failure": str(error)}
         return {"uploaded": True}
+
+    def _warn(self, job: Resource) -> None:
+        """A metric that matched nothing is said where its author will look. The task has ended: the log is ours now."""
+        image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
+        asked = [d for d in job_metrics.definitions(job.request, image) if d not in image.metrics]
+        silent = job_metrics.silent(asked, job.observed.get("metrics", {}))
+        target = plans.training_log(job)
+        now_ms = int(self._now().timestamp() * 1000)
+        lines = [f"WARNING: metric {d.name!r} has no value: {d.regex!r} matched no line of this log" for d in silent]
+        if lines:
+            self._logs.append(target.group, target.stream, [(now_ms, line) for line in lines])
 
     def _put(self, job: Resource, name: str, path: Path) -> None:
         bucket, key = output_key(job.request, name)

@@ -10,7 +10,7 @@ from darkroom.contract.metrics import MetricDefinition
 from darkroom.control.locations import model_url
 from darkroom.control.resources import Event, Resource, Transition, transitions
 from darkroom.control.states import endpoint as endpoint_states
-from darkroom.control.states import training
+from darkroom.control.states import training, workers
 from darkroom.control.states.fleet import Fleet
 
 
@@ -108,7 +108,7 @@ def _variant(resource: Resource, shown: Fleet, wanted: Fleet, name: str) -> Vari
     then = then or now
     staff = [
         worker
-        for worker in endpoint_states.workers_of(resource).values()
+        for worker in workers.workers_of(resource).values()
         if worker.ready and not worker.retired and (worker.variant, worker.generation) == (name, shown.generation)
     ]
     return VariantStatus(name, now.image, now.weight, then.weight, len(staff), then.count)

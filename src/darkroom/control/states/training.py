@@ -59,6 +59,8 @@ TOLD = {
 }
 ENDINGS = {
     "Stopped": ("Stopped", "Training job stopped"),
+    "MaxPendingTimeExceeded": ("Stopped", "Training job waited longer than MaxPendingTimeInSeconds"),
+    "MaxWaitTimeExceeded": ("MaxWaitTimeExceeded", "Training job waited longer than MaxWaitTimeInSeconds"),
     "MaxRuntimeExceeded": ("MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
 }
 
@@ -125,7 +127,7 @@ def decide(job: Resource, facts: Facts, now: datetime, settings: Settings) -> De
     if job.state in ENDED:
         decision = _clean(task, seen)
     elif job.state == State.PENDING:
-        decision = Decision()  # the scheduler admits
+        decision = _while_waiting(job, now)
     elif job.state == State.STOPPING:
         decision = _while_stopping(job_now, task, facts, now, settings)
     else:
@@ -133,6 +135,19 @@ def decide(job: Resource, facts: Facts, now: datetime, settings: Settings) -> De
     if decision.change is None and facts.found:
         return replace(decision, change=changed(job, observed=job_now.observed, check_at=decision.check_at))
     return decision
+
+
+def _while_waiting(job: Resource, now: datetime) -> Decision:
+    """The scheduler admits; here the patience of the request runs out."""
+    limits = job.request.get("StoppingCondition", {})
+    ends = {"MaxPendingTimeExceeded": limits.get("MaxPendingTimeInSeconds")}
+    if job.request.get("EnableManagedSpotTraining"):
+        ends["MaxWaitTimeExceeded"] = limits.get("MaxWaitTimeInSeconds")
+    given = [(job.created + timedelta(seconds=s), ending) for ending, s in ends.items() if s is not None]
+    if not given:
+        return Decision()
+    due, ending = min(given)
+    return Decision(check_at=due) if now < due else _stopping(job, job.observed, ending, now)
 
 
 def _while_running(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:

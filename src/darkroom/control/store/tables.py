@@ -77,6 +77,7 @@ resources = Table(
         postgresql_where=text("next_check_at IS NOT NULL"),
     ),
     Index("by_creation", "kind", "created"),
+    Index("by_state", "kind", "state"),
     sqlite_autoincrement=True,  # ids name tasks: never one twice
 )
 
