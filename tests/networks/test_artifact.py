@@ -100,7 +100,7 @@ def test_as_many_names_as_classes(tmp_path, net):
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("image-classification-0002.params", b"", "image-classification-0002.params: .*the file is empty"),
+        ("image-classification-0002.params", b"", "^image-classification-0002.params, byte 0: the file is empty"),
         ("image-classification-0002.params", b"\x80\x04pickle" * 9, "is this a .params file"),
         ("model-shapes.json", b"{}", "model-shapes.json does not say"),
         ("model-shapes.json", b'[{"shape": [1, 3, true, 28], "name": "data"}]', "model-shapes.json does not say"),
@@ -131,7 +131,7 @@ def test_hostile_and_broken_files_are_refused_with_the_reason(folder, file, cont
             "image-classification-0002.params",
             r"holds no image-classification-NNNN.params file \(it holds: darkroom.txt",
         ),
-        ("image-classification-symbol.json", r"holds 0 \*-symbol.json files"),
+        ("image-classification-symbol.json", "holds no image-classification-symbol.json"),
         ("model-shapes.json", "holds no model-shapes.json"),
     ],
 )

@@ -99,13 +99,15 @@ def save(
 def load(folder: str | os.PathLike[str]) -> Artifact:
     """The model of the highest epoch in the folder, made here or on AWS. Raises ArtifactError and OSError."""
     root = Path(folder)
-    path, epoch = _latest_params(root)
+    path, prefix, epoch = _latest_params(root)
     image_shape = _image_shape(root / SHAPES)
     try:
         arrays = params.load(path)
         architecture = architecture_of(arrays, image_shape)
         net = from_arrays(arrays, architecture)
-    except (params.ParamsError, ArraysError, ArchitectureError) as error:
+    except params.ParamsError as error:
+        raise ArtifactError(f"{path.name}, byte {error.offset}: {error.reason}") from error
+    except (ArraysError, ArchitectureError) as error:
         raise ArtifactError(f"{path.name}: {error}") from error
     details = _details(root / DETAILS, architecture.num_classes)
     return Artifact(
@@ -113,7 +115,7 @@ def load(folder: str | os.PathLike[str]) -> Artifact:
         image_shape,
         architecture.num_layers,
         architecture.num_classes,
-        multi_label=_multi_label(root),
+        multi_label=_multi_label(path.with_name(f"{prefix}-symbol.json")),
         epoch=epoch,
         classes=details.classes,
         preprocessing=details.preprocessing,
@@ -144,13 +146,14 @@ def _are_names(classes: object, count: int) -> bool:
     return isinstance(classes, list) and len(classes) == count and all(isinstance(name, str) for name in classes)
 
 
-def _latest_params(root: Path) -> tuple[Path, int]:
+def _latest_params(root: Path) -> tuple[Path, str, int]:
+    """The file, and the prefix and the epoch in its name."""
     found = [(path, match) for path in root.iterdir() if (match := _PARAMS.fullmatch(path.name)) and path.is_file()]
     if not found:
         names = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise ArtifactError(f"the model archive holds no {PREFIX}-NNNN.params file (it holds: {names})")
     path, match = max(found, key=lambda item: (item[1]["prefix"] == PREFIX, int(item[1]["epoch"]), item[0].name))
-    return path, int(match["epoch"])
+    return path, match["prefix"], int(match["epoch"])
 
 
 def _image_shape(path: Path) -> tuple[int, int, int]:
@@ -169,22 +172,19 @@ def _image_shape(path: Path) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _multi_label(root: Path) -> bool:
+def _multi_label(path: Path) -> bool:
     """By the output the symbol ends in; which one AWS uses for several labels is not published."""
-    symbols = [path for path in root.iterdir() if path.name.endswith("-symbol.json")]
-    if len(symbols) != 1:
-        raise ArtifactError(f"the model archive holds {len(symbols)} *-symbol.json files, expected {SYMBOL}")
-    graph = _read_json(symbols[0])
+    graph = _read_json(path)
     nodes = graph.get("nodes") if isinstance(graph, dict) else None
     if not isinstance(nodes, list):
-        raise ArtifactError(f"{symbols[0].name} is no MXNet graph: it has no list of nodes")
+        raise ArtifactError(f"{path.name} is no MXNet graph: it has no list of nodes")
     operations = {str(node.get("op")) for node in nodes if isinstance(node, dict)}
     if operations & _SINGLE_LABEL:
         return False
     if operations & _MULTI_LABEL:
         return True
     known = ", ".join(sorted(_SINGLE_LABEL | _MULTI_LABEL))
-    raise ArtifactError(f"{symbols[0].name} ends in no output known here ({known})")
+    raise ArtifactError(f"{path.name} ends in no output known here ({known})")
 
 
 def _read_json(path: Path) -> object:
