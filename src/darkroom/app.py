@@ -1,0 +1,129 @@
+"""Composition root: settings → parts → one ASGI app → one server. The only file that knows all parts.
+
+``python -m darkroom.app`` serves with the settings of the environment until SIGTERM.
+"""
+
+import logging
+import random
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import uvicorn
+
+from darkroom import __version__, client_files, identity, instance
+from darkroom.control.plane import Control
+from darkroom.control.routes import Routes
+from darkroom.control.store.queries import Store
+from darkroom.errors import DarkroomError
+from darkroom.executors.local import LocalExecutor
+from darkroom.objects.base import ObjectStore
+from darkroom.objects.external import ExternalStore
+from darkroom.objects.local import LocalStore
+from darkroom.services import cloudwatch, ecr, iam, logs, runtime, sts
+from darkroom.services.s3 import service as s3
+from darkroom.services.s3.part import S3Part
+from darkroom.services.sagemaker import service as sagemaker
+from darkroom.settings import Settings, load
+from darkroom.telemetry.invocations import InvocationMeter
+from darkroom.telemetry.logs import LogStore
+from darkroom.telemetry.metrics import MetricStore
+from darkroom.wire.front import Front
+from darkroom.wire.listener import SERVER
+from darkroom.wire.service import Service
+from darkroom.wire.sigv4 import Verifier
+
+FLUSH_EVERY_S = 2.0
+log = logging.getLogger("darkroom")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A platform at rest: ``front`` is the ASGI app; ``start`` sets the loops going, ``close`` ends them."""
+
+    front: Front
+    control: Control
+    meter: InvocationMeter
+    closing: threading.Event
+
+    def start(self) -> None:
+        self.control.start()
+        threading.Thread(target=self._flush, name="meter", daemon=True).start()
+
+    def close(self) -> None:
+        self.closing.set()
+        self.control.close()
+        self.meter.flush()
+
+    def _flush(self) -> None:
+        while not self.closing.wait(FLUSH_EVERY_S):
+            try:
+                self.meter.flush()
+            except Exception:
+                log.exception("invocation metrics could not be written; the next flush follows")
+
+
+def build(settings: Settings, now: Callable[[], datetime] = utc_now) -> Parts:
+    """Every part, wired. Raises DarkroomError for settings that cannot be served."""
+    home, account = settings.home, settings.account
+    objects = _object_store(settings, now)
+    log_store, metrics = LogStore(home / "logs"), MetricStore(home / "metrics.sqlite")
+    executor = LocalExecutor(home / "tasks", objects, log_store, isolation=settings.isolation, now=now)
+    routes, meter = Routes(), InvocationMeter(metrics)
+    store = Store(home / "control.sqlite", now())
+    control = Control(store, executor, objects, log_store, metrics, routes, settings, now)
+    inference = runtime.Runtime(routes, meter, random.random, account, settings.max_payload_bytes)
+    services = {
+        "s3": Service("s3", s3.handlers(S3Part(objects, account, settings.region, now))),
+        "sagemaker": sagemaker.service(control),
+        "sagemaker-runtime": runtime.service(inference),
+        "logs": Service("logs", logs.LOGS.bind(logs.Logs(log_store, account, now))),
+        "cloudwatch": Service("cloudwatch", cloudwatch.CLOUDWATCH.bind(metrics)),
+        "sts": Service("sts", sts.STS.bind(account)),
+        "iam": Service("iam", iam.IAM.bind(account)),
+        "ecr": Service("ecr", ecr.ECR.bind(account)),
+    }
+    verifier = Verifier(identity.load_or_create(home).secret_of, now)
+    return Parts(Front(services, verifier, __version__), control, meter, threading.Event())
+
+
+def _object_store(settings: Settings, now: Callable[[], datetime]) -> ObjectStore:
+    if not settings.s3_endpoint:
+        return LocalStore(settings.home / "objects", now)
+    return ExternalStore(settings.s3_endpoint, settings.s3_key, settings.s3_secret, spool=settings.home / "spool")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Conflict where another server holds the home folder."""
+    with instance.claim(settings):
+        client_files.write(settings)
+        parts = build(settings)
+        parts.start()
+        try:
+            config = uvicorn.Config(parts.front, host=settings.host, port=settings.port, **SERVER)
+            uvicorn.Server(config).run()
+        finally:
+            parts.close()
+
+
+def main() -> int:
+    settings = load()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        serve(settings)
+    except DarkroomError as error:
+        print(f"darkroom: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
