@@ -10,6 +10,7 @@ SIGKILL after the grace of stop.json, 5. when the command has ended kills what i
 Knows nothing of the server, which may be gone. Imports almost nothing: one of these lives beside every job.
 """
 
+import math
 import os
 import select
 import signal
@@ -132,7 +133,7 @@ def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -
             job.reap()
         if kill_at is not None and now >= kill_at:
             job.signal(signal.SIGKILL)
-            kill_at = None
+            kill_at = math.inf
         if job.status is not None:
             break
     _drain(output, lines, log)
@@ -178,11 +179,13 @@ def _listen_to_signals() -> int:
 
 
 def _end(job: Job, folder: str, now: float, kill_at: float | None) -> float:
-    """SIGTERM to the job; when to kill it. Asked again, the shorter grace counts."""
+    """SIGTERM to the job, once: it may be saving its work. When to kill it: asked again, the shorter grace counts."""
     stop = records.read(folder, records.STOP)
     asked = now + (DEFAULT_GRACE_S if stop is None else float(stop["grace_s"]))
+    if kill_at is not None:
+        return min(asked, kill_at)
     job.signal(signal.SIGTERM)
-    return asked if kill_at is None else min(asked, kill_at)
+    return asked
 
 
 def _copy(output: int, lines: Lines, log: Log) -> bool:
@@ -221,8 +224,8 @@ def _children() -> list[int]:
 
 
 def _wait_ms(now: float, *times: float | None) -> float | None:
-    waits = [max(0.0, at - now) * 1000 + 1 for at in times if at is not None]
-    return min(waits, default=None)
+    wait_s = min((at - now for at in times if at is not None), default=math.inf)
+    return None if wait_s == math.inf else max(0.0, wait_s) * 1000 + 1
 
 
 def _failure(base: str) -> str:

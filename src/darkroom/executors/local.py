@@ -60,6 +60,7 @@ class LocalExecutor:
         self._closing = threading.Event()
         self._on_change: Callable[[str], None] = lambda task_id: None
         self._watcher = Watcher(root / "changes", self._changed)
+        self._watcher.start()
         for task_id in self.tasks():
             self._take_over(task_id)
 
@@ -111,9 +112,10 @@ class LocalExecutor:
         return sorted(entry.name for entry in self._tasks.iterdir() if (entry / records.TASK).exists())
 
     def close(self) -> None:
-        """Stop this object's threads, not the tasks."""
-        self._closing.set()
-        self._watcher.close()
+        """Stop this object's threads, not the tasks. May be called again."""
+        if not self._closing.is_set():
+            self._closing.set()
+            self._watcher.close()
 
     # ---- observing ----
 
@@ -164,8 +166,7 @@ class LocalExecutor:
             records.write(folder, records.LAUNCH, spec)
             self._spawn(task_id, LAUNCHER)
         except Stopped:
-            if not self._closing.is_set():  # else the next server begins again
-                self._fail(task_id, "")
+            self._fail(task_id, "")
         except StagingFailed as error:
             self._fail(task_id, str(error))
         except Exception as error:  # a fault of ours; it must not leave the task waiting for ever
@@ -188,6 +189,8 @@ class LocalExecutor:
             self._watcher.watch(pid, task_id)
 
     def _fail(self, task_id: str, failure: str) -> None:
+        if self._closing.is_set():  # perhaps that is why; the next server begins again
+            return
         record = {"failure": failure[: records.FAILURE_CHARS], "at_ms": int(self._now().timestamp() * 1000)}
         records.write(self._folder(task_id), records.FAILED, record)
         self._watcher.announce(task_id)

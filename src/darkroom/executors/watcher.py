@@ -28,8 +28,10 @@ class Watcher:
         self._poll.register(self._pipe, select.EPOLLIN)
         self._processes: dict[int, tuple[int, str]] = {}  # pidfd → process id, task id
         self._lock = threading.Lock()
-        self._closing = False
+        self._closing = self._closed = False
         self._thread = threading.Thread(target=self._run, name="executor watcher", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def watch(self, pid: int, task_id: str) -> None:
@@ -40,21 +42,27 @@ class Watcher:
             self.announce(task_id)  # nobody's zombie: an earlier server's launcher, long gone
             return
         with self._lock:
+            if self._closed:
+                os.close(pidfd)
+                return
             self._processes[pidfd] = pid, task_id
             self._poll.register(pidfd, select.EPOLLIN)
 
     def announce(self, task_id: str) -> None:
-        with suppress(BlockingIOError):  # full: the thread is awake anyway
-            os.write(self._pipe, task_id.encode() + b"\n")
+        with self._lock, suppress(BlockingIOError):  # full: the thread is awake anyway
+            if not self._closed:
+                os.write(self._pipe, task_id.encode() + b"\n")
 
     def close(self) -> None:
         self._closing = True
         self.announce("")
         self._thread.join()
-        for pidfd in self._processes:
-            os.close(pidfd)
-        self._poll.close()
-        os.close(self._pipe)
+        with self._lock:
+            self._closed = True
+            for pidfd in self._processes:
+                os.close(pidfd)
+            self._poll.close()
+            os.close(self._pipe)
 
     def _run(self) -> None:
         rest = b""
