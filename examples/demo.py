@@ -42,10 +42,8 @@ def main() -> int:
             return 130
         finally:
             darkroom(("down",), environ, quiet=True)
-    print(
-        f"\n{BOLD}That was all, in {time.monotonic() - began:.0f} s.{PLAIN} To keep what you train: .venv/bin/darkroom up"
-    )
-    print("Next: README.md, docs/tutorial/first-classifier.md")
+    print(f"\n{BOLD}That was all, in {time.monotonic() - began:.0f} s.{PLAIN}")
+    print("To keep what you train: .venv/bin/darkroom up, then docs/tutorial/first-classifier.md")
     return 0
 
 

@@ -1,5 +1,6 @@
 """``delete``: an endpoint with all that was made for it, or one resource by its kind."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from darkroom.cli.connection import Connection, connect
 from darkroom.cli.console import Failure, err, out, unknown
-from darkroom.cli.deploying import describe_endpoint
+from darkroom.cli.deploying import POLL_S, describe_endpoint, names
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ def delete(
         raise typer.Exit(1)
     for kind, name in items:
         remove(connection, kind, name)
+    wait_until_gone(connection, [name for kind, name in items if kind == "endpoint"])
     out.print(f"Deleted {listed}")
+
+
+def wait_until_gone(connection: Connection, endpoints: list[str], wait: Callable[[float], None] = time.sleep) -> None:
+    """Its processes are ended, too, once an endpoint is gone from the list."""
+    while set(endpoints) & set(names(connection)):
+        wait(POLL_S)
 
 
 def family(connection: Connection, endpoint: str) -> list[Item]:
