@@ -15,7 +15,8 @@ def shrink(data: bytes, shorter_side: int, quality: int = 95) -> bytes:
 
     An upright JPEG that is small enough comes back as it is, so that packing twice loses nothing.
     """
-    pixels = decode(data, cover=(shorter_side, shorter_side))
+    more = shorter_side + 1  # decoding may reduce a picture to no less: what comes out larger was larger
+    pixels = decode(data, cover=(more, more))
     if min(pixels.shape[:2]) > shorter_side:
         pixels = Preprocess(1, 1, shorter_side=shorter_side).resize(pixels)
     elif kind_of(data) == JPEG and orientation(jpeg_exif(data)) == 1:
