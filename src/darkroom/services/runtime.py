@@ -5,7 +5,7 @@ Decides which worker answers and says container errors in AWS's words; a picture
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -42,7 +42,7 @@ class Runtime:
     max_payload_bytes: int
     forwarder: Forwarder = field(default_factory=Forwarder)
     clock: Callable[[], float] = time.perf_counter
-    turns: count[int] = field(default_factory=count)  # whose turn it is among the workers of a variant
+    turns: Iterator[int] = field(default_factory=count)  # whose turn it is among the workers of a variant
 
 
 def service(part: Runtime) -> Service:

@@ -56,8 +56,7 @@ class _Connection(asyncio.Protocol):
         self.begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False
@@ -100,10 +99,10 @@ class _Connection(asyncio.Protocol):
             self.waiter.set_result((status, self._headers, b"".join(self._parts)))
         self.waiter = None
 
-    def ask(self, message: bytes) -> "asyncio.Future[Answer]":
+    def ask(self, head: bytes, body: bytes) -> "asyncio.Future[Answer]":
         self._reset()
         self.waiter = asyncio.get_running_loop().create_future()
-        self.transport.write(message)
+        self.transport.writelines((head, body))
         return self.waiter
 
     def close(self) -> None:
@@ -128,9 +127,9 @@ class Forwarder:
 
         Raises Unreachable, NothingAnswered, BrokeOff, TookTooLong.
         """
-        message = _written(method, path, headers, body)
+        head = _head(method, path, headers, len(body))
         connection = self._kept(socket) or await self._connect(socket)
-        waiter = connection.ask(message)
+        waiter = connection.ask(head, body)
         timer = asyncio.get_running_loop().call_later(self._answer_s, _time_out, waiter)
         try:
             answer = await waiter
@@ -186,7 +185,6 @@ def _time_out(waiter: "asyncio.Future[Any]") -> None:
         waiter.set_exception(TookTooLong("the worker did not answer in time"))
 
 
-def _written(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
-    return head.encode("latin-1") + body
+    return f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{lines}\r\n".encode("latin-1")

@@ -10,7 +10,6 @@ from darkroom.wire.messages import Body, Request, Response, ServiceError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-SILENCE_S = 60.0
 DISCARDED = 16 * 2**20  # bytes of a refused body that are read and thrown away before the connection is closed
 DISCARD_S = 5.0
 
@@ -33,7 +32,7 @@ def request_of(scope: Message, incoming: "Incoming") -> Request:
 
 
 class Incoming:
-    """A request body as ASGI delivers it, with a limit on how long a client may stay silent."""
+    """A request body as ASGI delivers it. How long a client may stay silent is the listener's business."""
 
     __slots__ = ("_receive", "finished", "received", "started")
 
@@ -43,19 +42,9 @@ class Incoming:
         self.received = 0  # bytes
 
     async def next(self) -> bytes:
-        """Some bytes, or none when the body is finished or just nothing came. Raises ServiceError."""
+        """Some bytes, or none. Raises ServiceError (IncompleteBody) when the client is gone."""
         self.started = True
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                message = await self._receive()
-        except TimeoutError:
-            self.finished = True
-            raise ServiceError(
-                "RequestTimeout",
-                "Your socket connection to the server was not read from or written to within the timeout period. "
-                "Idle connections will be closed.",
-                headers={"connection": "close"},
-            ) from None
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             self.finished = True
             raise incomplete()

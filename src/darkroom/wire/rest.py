@@ -59,7 +59,7 @@ class Rest:
 
     @cached_property
     def router(self) -> Router:
-        return Router([self.model.operation(name) for name in self.model.operations])
+        return Router([self.model.operation(name) for name in sorted(self.model.operations)])
 
     def find(self, request: Request, data: bytes) -> tuple[OperationModel, Labels]:
         """Raises ServiceError where no operation has this method and path."""

@@ -91,7 +91,7 @@ class Route:
 
 
 class Router:
-    """All REST operations of one service."""
+    """All REST operations of one service; of two that nothing tells apart, the one given first is found."""
 
     def __init__(self, operations: list[OperationModel]) -> None:
         table: dict[str, dict[Template, list[Route]]] = {}

@@ -107,9 +107,9 @@ class Service:
         if found is None:
             raise protocol.not_offered(f"{operation.name} is not offered by Darkroom; {REFERENCE}.")
         handler, asynchronous = found
-        body: Any = request.body if operation.has_streaming_input else data
-        if body is None:
-            body = await self.read(request.body)
+        body: Any = data
+        if data is None:
+            body = request.body if operation.has_streaming_input else await self.read(request.body)
         params = protocol.parse(operation, context, request, body)  # type: ignore[arg-type]
         if wrong := validate(operation.input_shape, params):
             raise protocol.invalid(wrong)

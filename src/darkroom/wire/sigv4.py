@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from darkroom.wire.canonical import (
     canonical_path,
@@ -36,8 +38,7 @@ CREDENTIAL = re.compile(r"(?P<key>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<se
 STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a signing key is good for."""
 
     key: str
@@ -68,8 +69,7 @@ class Proof:
 ANONYMOUS = Proof(Caller(None))
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """A Version 4 signature as the client wrote it."""
 
     scope: Scope
@@ -84,8 +84,8 @@ class _Claim:
 def signing_service(request: Request) -> str | None:
     """The service a request says it is signed for; None for unsigned ones and those of Version 2."""
     if authorization := request.headers.get("authorization"):
-        found = HEADER.match(authorization)
-        return found["service"] if found else None
+        end = authorization.find("/aws4_request")
+        return authorization[authorization.rfind("/", 0, end) + 1 : end] if end > 0 else None
     if "X-Amz-Credential" in request.raw_query:
         for name, value in request.query:
             if name == "X-Amz-Credential" and (found := CREDENTIAL.fullmatch(value)):
@@ -270,6 +270,7 @@ def _malformed_query(kind: str, text: str) -> Exception:
     return error
 
 
+@lru_cache(maxsize=16)
 def _moment(stamp: str) -> datetime | None:
     found = STAMP.fullmatch(stamp)
     assert found is not None  # checked when the claim was read
