@@ -114,4 +114,5 @@ def _value(name: str, array: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor
         raise ArraysError(f"the array {name} has the shape {array.shape}, expected {shape}")
     if array.dtype.kind != "f":
         raise ArraysError(f"the array {name} holds {array.dtype}, expected floating point numbers")
-    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))  # a copy: the file is a read-only map
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
+        return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))  # a copy: the file is a read-only map
