@@ -84,7 +84,7 @@ def build(settings: Settings, now: Callable[[], datetime] = utc_now) -> Parts:
         "sagemaker": sagemaker.service(control),
         "sagemaker-runtime": runtime.service(inference),
         "logs": Service("logs", logs.LOGS.bind(logs.Logs(log_store, account, now))),
-        "cloudwatch": Service("cloudwatch", cloudwatch.CLOUDWATCH.bind(metrics)),
+        "cloudwatch": Service("cloudwatch", cloudwatch.CLOUDWATCH.bind(cloudwatch.CloudWatch(metrics, now))),
         "sts": Service("sts", sts.STS.bind(account)),
         "iam": Service("iam", iam.IAM.bind(account)),
         "ecr": Service("ecr", ecr.ECR.bind(account)),

@@ -108,10 +108,14 @@ class LogStore:
 
     # ---- what there is ----
 
-    def groups(self, prefix: str = "") -> list[Group]:
-        """Groups by name."""
-        names = sorted(unquote(entry.name) for entry in os.scandir(self._root) if entry.is_dir())
-        return [self._group(name) for name in names if name.startswith(prefix)]
+    def groups(
+        self, prefix: str = "", *, contains: str = "", limit: int = 50, token: str | None = None
+    ) -> tuple[list[Group], str | None]:
+        """One page of groups by name; the token is None when nothing follows. ``contains`` in any letter case."""
+        names = (unquote(entry.name) for entry in os.scandir(self._root) if entry.is_dir())
+        wanted = [name for name in names if name.startswith(prefix) and contains.lower() in name.lower()]
+        page, token = _page_of_names(sorted(wanted), limit, token)
+        return [self._group(name) for name in page], token
 
     def streams(
         self,
@@ -129,10 +133,25 @@ class LogStore:
             for entry in os.scandir(self._existing_group(group))
             if entry.name.endswith(SUFFIX) and entry.name.startswith(_quoted(prefix))
         ]
-        start = _number(token, "nextToken") if token else 0
         names = [name for _, name in sorted(entries, reverse=descending)]
-        page = [self._stream(group, name) for name in names[start : start + limit]]
-        return page, str(start + limit) if start + limit < len(names) else None
+        page, token = _page_of_names(names, limit, token)
+        return [self.stream(group, name) for name in page], token
+
+    def stream(self, group: str, name: str) -> Stream:
+        """One stream. Raises NotFound."""
+        path = self._existing_stream(group, name)
+        about = path.stat()
+        with StreamFile(path) as file:
+            first, last = next(file.forwards(0), None), next(file.backwards(file.end), None)
+        written_ms = about.st_mtime_ns // 10**6
+        return Stream(
+            name,
+            created_ms=first.timestamp_ms if first else written_ms,
+            first_ms=first.timestamp_ms if first else None,
+            last_ms=last.timestamp_ms if last else None,
+            written_ms=written_ms,
+            size_bytes=about.st_size,
+        )
 
     # ---- reading ----
 
@@ -242,21 +261,6 @@ class LogStore:
             created_ms = min((stream.created_ms for stream in streams), default=int(folder.stat().st_mtime * 1000))
         return Group(name, created_ms, sum(size for size, _ in sizes))
 
-    def _stream(self, group: str, name: str) -> Stream:
-        path = self._existing_stream(group, name)
-        about = path.stat()
-        with StreamFile(path) as file:
-            first, last = next(file.forwards(0), None), next(file.backwards(file.end), None)
-        written_ms = about.st_mtime_ns // 10**6
-        return Stream(
-            name,
-            created_ms=first.timestamp_ms if first else written_ms,
-            first_ms=first.timestamp_ms if first else None,
-            last_ms=last.timestamp_ms if last else None,
-            written_ms=written_ms,
-            size_bytes=about.st_size,
-        )
-
 
 def _cut(events: Iterator[Event], limit: int) -> list[Event]:
     """At most ``limit`` events and PAGE_BYTES of lines, but at least one where there is one."""
@@ -294,6 +298,17 @@ def _parse_filter_token(token: str | None) -> Key:
         return int(timestamp_ms), str(stream), int(place)
     except (ValueError, TypeError):
         raise Invalid("The specified nextToken is invalid.") from None
+
+
+def _page_of_names(names: Sequence[str], limit: int, token: str | None) -> tuple[Sequence[str], str | None]:
+    """One page, and the last name on it as the token of the next. Raises Invalid where that name is gone."""
+    start = 0
+    if token is not None:
+        if token not in names:
+            raise Invalid("The specified nextToken is invalid.")
+        start = names.index(token) + 1
+    page = names[start : start + limit]
+    return page, page[-1] if start + limit < len(names) else None
 
 
 def _number(text: str, name: str) -> int:
