@@ -125,6 +125,7 @@ def row(rule: Rule, default: Any = MISSING, help: str = "", applies_to: str = ""
     return field(default=default, metadata={"rule": rule, "help": help, "applies_to": applies_to, "remedy": remedy})
 
 
+MAX_SIDE = 8192  # pixels; no larger network could be served
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152, 200)
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 # Names that SageMaker or its samples send and that mean nothing for training.
@@ -318,6 +319,8 @@ def _contradictions(values: Hyperparameters) -> list[str]:
         faults.append(
             f"image_shape '{values.image_shape}' asks for {values.shape[0]} channels; use 3 (RGB) or 1 (grey)."
         )
+    if max(values.shape[1:]) > MAX_SIDE:
+        faults.append(f"image_shape '{values.image_shape}' is too large; height and width may have {MAX_SIDE} pixels.")
     if values.checkpoint_frequency is not None and values.checkpoint_frequency > values.epochs:
         faults.append(
             f"The value '{values.checkpoint_frequency}' is not valid for the 'checkpoint_frequency' hyperparameter "

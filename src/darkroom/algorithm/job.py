@@ -13,7 +13,7 @@ from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters
-from darkroom.algorithm.learner import Learner, device
+from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import positive_weights
 from darkroom.algorithm.prepare import Data, prepare
 from darkroom.algorithm.stopping import StopSignal
@@ -40,11 +40,12 @@ def run(
     names = _class_names(environ, channels, layout, values, log)
     data = prepare(channels, values, threads, strict, log)
     _announce(data, channels, threads, log)
+    half = _half(values, log)
 
     network = resnet.build(
         values.num_layers, values.num_classes, values.shape, generator=torch.Generator().manual_seed(seed)
     )
-    learner = Learner(network, values, device(), _positive_weights(data))
+    learner = Learner(network, values, device(), half, _positive_weights(data))
 
     def save(number: int, keep_earlier: bool) -> Path:
         return artifact.save(
@@ -58,6 +59,7 @@ def run(
             keep_earlier=keep_earlier,
         )
 
+    stop.check()
     stop.patient = True  # from here on there is something to save
     verdicts = train(data, learner, Checkpoints(save, log), Run(threads, seed, max(1, speedometer), stop, log))
     stop.patient = False
@@ -84,6 +86,15 @@ def _announce(data: Data, channels: Channels, threads: int, log: logging.Logger)
         log.info("%s", text)
     torch.set_num_threads(threads)
     log.info("Setting number of threads: %d", threads)
+
+
+def _half(values: Hyperparameters, log: logging.Logger) -> torch.dtype | None:
+    if values.precision_dtype == "float32":
+        return None
+    half = half_precision(device().type, cpu_flags())
+    if half is None:
+        log.warning("precision_dtype float16: this CPU computes 16-bit numbers slower, so training runs in float32.")
+    return half
 
 
 def _positive_weights(data: Data) -> torch.Tensor | None:

@@ -19,11 +19,11 @@ class Tally:
         self._top_k = top_k
         self._right: dict[str, Tensor | int] = {"accuracy": 0} | ({f"top_k_accuracy_{top_k}": 0} if top_k else {})
         self._answers: dict[str, int] = dict.fromkeys(self._right, 0)
-        self.images = 0
+        self._broken: Tensor | int = 0
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """logits (N, classes); labels (N,) class ids, or (N, classes) rows of 0 and 1."""
-        self.images += len(labels)
+        self._broken = self._broken + (~logits.isfinite()).any()
         if labels.ndim == 2:  # agreement of every class of every image, at probability one half
             self._count("accuracy", ((logits > 0) == (labels > 0.5)).sum(), labels.numel())
         else:
@@ -36,6 +36,11 @@ class Tally:
     def values(self) -> Mapping[str, float]:
         """Shares of right answers. Waits for the device."""
         return {name: int(right) / max(1, self._answers[name]) for name, right in self._right.items()}
+
+    @property
+    def diverged(self) -> bool:
+        """Whether an answer was no number."""
+        return bool(self._broken)
 
     def _count(self, name: str, right: Tensor, answers: int) -> None:
         self._right[name] = self._right[name] + right

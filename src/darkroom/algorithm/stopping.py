@@ -19,6 +19,11 @@ class StopSignal:
         signal.signal(signal.SIGTERM, self._on_signal)
         return self
 
+    def check(self) -> None:
+        """Raises Stopped where the signal came while a library swallowed the exception (imports do)."""
+        if self.asked:
+            raise Stopped
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         if not self.patient:

@@ -72,10 +72,8 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, run: Run) -> V
 def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Mapping[str, float], float]:
     """One pass over the training images. Returns its metrics and the seconds it took."""
     values = data.values
-    size, count = (
-        values.mini_batch_size,
-        schedule.batches_per_epoch(values.num_training_samples, values.mini_batch_size),
-    )
+    size = values.mini_batch_size
+    count = schedule.batches_per_epoch(values.num_training_samples, size)
     orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)
     tally, began = Tally(values.top_k), run.clock()
     for number, batch in enumerate(batches(data.train, orders, _cut(values, run.seed, epoch), run.threads)):
@@ -86,6 +84,9 @@ def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Map
             _print(run.log, [lines.batch(epoch, number, speed, tally.values())])
         if run.stop.asked:
             break
+    if tally.diverged:
+        remedy = f"Use a smaller learning_rate (it is {values.learning_rate:g})."
+        run.log.warning("Training diverged: the network's answers are no longer numbers. %s", remedy)
     return tally.values(), run.clock() - began
 
 

@@ -1,0 +1,220 @@
+"""What users get wrong, named for what they see: each message says the value and the way out; the job ends with 2."""
+
+import numpy as np
+import pytest
+
+from darkroom.algorithm import failures
+from darkroom.algorithm.failures import CustomerError, describe
+from darkroom.contract import exits
+from tests.algorithm.jobs import jpeg
+
+
+@pytest.fixture
+def fault(job, run):
+    """Runs the job, which must fail; gives its reason as it reaches FailureReason."""
+
+    def fault(**environ: str) -> str:
+        code, messages = run(**environ)
+        assert code == exits.CLIENT_ERROR
+        reason = job.failure.removeprefix("ClientError: ")
+        assert f"ERROR Customer Error: {reason}" in messages
+        assert not (job.base / "model").exists()
+        return reason
+
+    return fault
+
+
+def test_no_hyperparameters_at_all(fault):
+    assert "'num_classes' which are required" in fault()
+
+
+def test_several_faults_have_a_line_each(job, run):
+    job.settings(epochs=0, learning_rate=7)
+    code, messages = run()
+    assert code == exits.CLIENT_ERROR
+    assert len([message for message in messages if message.startswith("ERROR Customer Error: The value '")]) == 2
+    assert "; also: The value '" in job.failure
+
+
+def test_train_channel_is_missing(job, fault):
+    job.settings().config("inputdataconfig", {"training": {}})
+    assert fault() == "The train channel is missing. Channels given: training. Give one named 'train'."
+
+
+def test_channel_without_files(job, fault):
+    job.settings().channel("train")
+    assert fault().startswith("No .rec file was found in the train channel, which holds no file.")
+
+
+def test_images_without_lst(job, fault):
+    job.settings()
+    (job.channel("train") / "cat.jpg").write_bytes(jpeg(0, 0))
+    assert fault() == (
+        "No .rec file was found in the train channel, which holds 1 .jpg. To train on image files, add the channel "
+        "train_lst with a .lst file that lists them."
+    )
+
+
+def test_empty_rec(job, fault):
+    job.settings().records("train", [])
+    assert fault().startswith("Unable to start training. Empty .rec file in train channel. train.rec holds no record")
+
+
+def test_rec_that_is_none(job, fault):
+    job.settings()
+    (job.channel("train") / "train.rec").write_bytes(b"index\tlabel\n" * 10)
+    reason = fault()
+    assert "train.rec, byte 0: expected the RecordIO magic" in reason
+
+
+def test_lst_with_spaces_for_tabs_names_file_line_and_column(job, fault):
+    job.settings().listed("train", ["a.jpg", "b.jpg"], [(0,), (1,)])
+    path = job.channel("train_lst") / "train.lst"
+    path.write_text(path.read_text().splitlines()[0] + "\n1 1.000 b.jpg\n")
+    assert fault().startswith(
+        "Invalid lst file in the train channel. train.lst, line 2, column 1: expected index, label and"
+    )
+
+
+def test_lst_names_images_that_are_not_there(job, fault):
+    job.settings().listed("train", [f"x/{k}.jpg" for k in range(5)], [(0,)] * 5)
+    for k in range(1, 5):
+        (job.channel("train") / f"x/{k}.jpg").unlink()
+    assert fault() == (
+        "Invalid lst file in the train channel. 4 of the 5 images that train.lst lists are not in the channel: "
+        "x/1.jpg, x/2.jpg, x/3.jpg, …. Upload them, or take their lines out."
+    )
+
+
+def test_lst_paths_relative_to_the_wrong_folder(job, fault):
+    job.settings().listed("train", ["x/0.jpg"], [(0,)])
+    (job.channel("train") / "x").rename(job.channel("train") / "y")
+    assert "relative to the channel's S3 prefix" in fault()
+
+
+def test_lst_cannot_reach_outside_of_its_channel(job, fault):
+    job.settings().listed("train", ["../secret.jpg"], [(0,)])
+    assert "are not in the channel: ../secret.jpg" in fault()
+
+
+def test_two_lst_files(job, fault):
+    job.settings().listed("train", ["0.jpg"], [(0,)])
+    (job.channel("train_lst") / "more.lst").write_text("")
+    assert fault() == "The train_lst channel must hold exactly one .lst file; it holds 2 .lst files."
+
+
+def test_lst_channel_of_one_side_only(job, fault):
+    job.settings().listed("train", ["0.jpg"], [(0,)]).channel("validation")
+    assert fault().startswith("The validation_lst channel is missing.")
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1, 2, 3], "record 2 of train.rec (id 2) in the train channel is not one of 0 … 2 (num_classes is 3): the "
+         "channel holds 3 different labels from 1 to 3. Number the classes from 0, not from 1."),
+        ([0, 1, 2, 3], "Set num_classes to 4."),
+        ([0, 1, 7], "Number the 3 classes 0 … 2 without gaps."),
+        ([0, -1, 1], "The label -1 of record 1 of train.rec"),
+        ([0, 1.5], "The label 1.5 of record 1 of train.rec (id 1) in the train channel is not a whole number"),
+        ([[0, 1, 1]], "record 0 of train.rec (id 0) in the train channel has 3 labels, but multi_label is 0."),
+    ],
+)  # fmt: skip
+def test_labels_that_are_no_classes(job, fault, labels, words):
+    job.settings().records("train", labels)
+    assert words in fault()
+
+
+def test_width_of_several_labels(job, fault):
+    job.settings(multi_label=1).records("train", [[1, 0, 1], [1, 0]])
+    assert fault().startswith(
+        "Mismatch between number of labels in the multi-label data (2) and the num_classes parameter (3): record 1 of"
+    )
+
+
+def test_several_labels_that_are_no_flags(job, fault):
+    job.settings(multi_label=1).records("train", [[1, 0, 2]])
+    assert "are not all 0 or 1" in fault()
+
+
+def test_validation_labels_are_checked_too(job, fault):
+    job.settings().records("train", [0, 1, 2] * 8).records("validation", [3])
+    assert "in the validation channel" in fault()
+
+
+def test_batch_larger_than_the_set_names_both_numbers(job, fault):
+    job.settings(mini_batch_size=128).records("train", [0] * 84)
+    assert fault() == (
+        "The number of input images must be bigger or equal to the mini_batch_size. The train channel has 84 images "
+        "and mini_batch_size is 128: use a mini_batch_size of at most 84."
+    )
+
+
+def test_more_than_half_unreadable(job, fault):
+    images = [jpeg(0, k) if k < 9 else b"\xff\xd8 broken" for k in range(20)]
+    job.settings().records("train", [0] * 20, images)
+    assert fault().startswith("11 of the 20 images in the train channel cannot be read: record 9 of train.rec (id 9): ")
+
+
+def test_a_class_of_which_nothing_is_readable(job, fault):
+    images = [b"broken" if k % 3 == 2 else jpeg(0, k) for k in range(30)]
+    job.settings().records("train", [k % 3 for k in range(30)], images)
+    assert "10 of the 30 images in the train channel cannot be read, among them every image of class 2" in fault()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"train": {"TrainingInputMode": "Pipe"}}, "Pipe mode is not offered yet (channel train)"),
+        ({"train": {}, "model": {}}, "The model channel (incremental training) is not offered yet"),
+    ],
+)
+def test_what_is_not_offered_yet(job, fault, config, words):
+    job.settings().colours(train=16).config("inputdataconfig", config)
+    assert words in fault()
+
+
+def test_several_machines(job, fault):
+    job.settings().colours(train=16).config("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
+    assert "Training on 2 machines is not offered yet" in fault()
+
+
+def test_environment_variables_of_the_wrong_kind(job, fault):
+    job.settings().colours(train=16)
+    assert fault(DARKROOM_SPEEDOMETER="often").startswith(
+        "The environment variable DARKROOM_SPEEDOMETER must be a whole"
+    )
+    assert fault(DARKROOM_CLASSES="cat, dog").startswith("DARKROOM_CLASSES must be a JSON list of names")
+
+
+def test_a_fault_of_ours_ends_with_one_and_its_place(job, run, monkeypatch):
+    job.settings().colours(train=16, validation=0)
+
+    def broken(*arguments, **named):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("darkroom.networks.artifact.save", broken)
+    code, messages = run()
+    assert code == exits.ALGORITHM_ERROR
+    assert job.failure.startswith("AlgorithmError: ZeroDivisionError: division by zero (test_faults.py:")
+    assert any(message.startswith("ERROR Algorithm Error: ZeroDivisionError: division by zero") for message in messages)
+    assert any(message.startswith("ERROR Traceback") for message in messages)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")])
+def test_too_little_memory_is_the_users_to_change(error):
+    failure = describe(error)
+    assert failure.exit_code == exits.CLIENT_ERROR
+    assert failure.reason.startswith("ClientError: Out of memory. Use a smaller mini_batch_size")
+
+
+def test_the_failure_file_is_cut_to_what_is_shown(tmp_path):
+    import logging
+
+    failures.report(describe(CustomerError("x" * 5000)), tmp_path / "output" / "failure", logging.getLogger("nobody"))
+    assert len((tmp_path / "output" / "failure").read_text()) == 1024
+
+
+def test_numpy_stays_out_of_messages(job, fault):
+    job.settings().records("train", [np.float32(9)])
+    assert "float32" not in fault()
