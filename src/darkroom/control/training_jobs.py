@@ -41,9 +41,10 @@ class TrainingJobs:
         """Observe the task; where it runs or has just ended, read its metrics too."""
         task = training.task_id(job)
         seen = self._executor.observe(task)
-        if job.state in training.ENDED or job.state == training.State.PENDING or "uploaded" in job.observed:
+        if job.state in training.ENDED or job.state == training.State.PENDING:
             return Facts({task: seen})
-        found = self._read_metrics(job) if seen.phase is not Phase.ABSENT else {}
+        over = seen.phase is Phase.ABSENT or "uploaded" in job.observed
+        found = {} if over else self._read_metrics(job)
         failed = seen.phase is Phase.LOST or (seen.phase is Phase.ENDED and seen.exit_code != 0)
         tails = {task: tail(self._logs, plans.training_log(job))} if failed else {}
         return Facts({task: seen}, tails, found)
