@@ -14,8 +14,9 @@ from darkroom import client_files, identity
 from darkroom.cli import server
 from darkroom.settings import Settings
 
-# A prediction is measured: a second try would count twice. Endless reads are cut by the server, not by us.
 CONFIG = Config(retries={"total_max_attempts": 2}, read_timeout=120, proxies={})
+# Files of the user's own may mean another cloud, or be broken.
+NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 ROLE_NAME = "service-role/AmazonSageMaker-ExecutionRole-Darkroom"
 
 
@@ -36,6 +37,10 @@ class Connection:
     @cached_property
     def logs(self) -> Any:
         return self._client("logs")
+
+    @cached_property
+    def cloudwatch(self) -> Any:
+        return self._client("cloudwatch")
 
     @cached_property
     def s3(self) -> Any:
@@ -90,7 +95,7 @@ def connect() -> Connection:
     settings = server.settings_of_running(server.loaded())
     for name in client_files.interfering(os.environ):  # boto3 reads them even where everything is given
         del os.environ[name]
-    os.environ.update(client_files.environment(settings, identity.load_or_create(settings.home)))
+    os.environ.update(client_files.environment(settings, identity.load_or_create(settings.home)) | NO_FILES)
     return Connection(settings)
 
 

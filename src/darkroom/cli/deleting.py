@@ -47,7 +47,7 @@ def delete(
     items = family(connection, words[0]) if len(words) == 1 else [single(connection, *words)]
     listed = ", ".join(f"{kind} {name}" for kind, name in items)
     if not yes and not typer.confirm(f"Delete {listed}?", err=True):
-        raise typer.Exit(1)
+        raise Failure("nothing was deleted")
     for kind, name in items:
         remove(connection, kind, name)
     wait_until_gone(connection, [name for kind, name in items if kind == "endpoint"])

@@ -1,7 +1,7 @@
 """``jobs``, ``logs``, ``stop``: training jobs that are there already."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +10,10 @@ from rich.table import Table
 
 from darkroom.cli.connection import Connection, connect, message_of
 from darkroom.cli.console import Failure, duration, out, unknown
-from darkroom.cli.watching import ENDED, POLL_S, LogReader
+from darkroom.cli.watching import ENDED, GROUP, POLL_S, LogReader
 
 COLOURS = {"Completed": "green", "InService": "green", "Failed": "red", "Stopped": "yellow"}
-ACCURACY = "validation:accuracy"
+DAY = timedelta(days=1)
 JobArgument = Annotated[str, typer.Argument(help="Name of a training job.", metavar="JOB")]
 
 
@@ -26,7 +26,8 @@ def jobs(count: Annotated[int, typer.Option("--count", "-n", help="How many, new
         return
     table = plain_table("job", "status", "accuracy", "started", "took")
     for name in names:
-        table.add_row(*_row(connection.sagemaker.describe_training_job(TrainingJobName=name), datetime.now(UTC)))
+        job = connection.sagemaker.describe_training_job(TrainingJobName=name)
+        table.add_row(*_row(job, best_accuracy(connection, job), datetime.now(UTC)))
     out.print(table)
 
 
@@ -39,8 +40,8 @@ def logs(
     reader = LogReader(connection, job)
     while True:
         ended = describe(connection, job)["TrainingJobStatus"] in ENDED
-        for stamp, message in reader.read():
-            print(f"{datetime.fromtimestamp(stamp / 1000):%H:%M:%S}  {message.replace('#011', chr(9))}", flush=True)
+        for message in reader.read():
+            print(message.replace("#011", "\t"), flush=True)
         if ended or not follow:
             return
         time.sleep(POLL_S)
@@ -82,14 +83,29 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds < 24 * 3600 else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _row(job: dict[str, Any], now: datetime) -> tuple[str, ...]:
-    metrics = {metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", ())}
+def best_accuracy(connection: Connection, job: dict[str, Any]) -> float | None:
+    """Of the model that is kept, 0…1. FinalMetricDataList holds the last epoch's, which need not be the best."""
+    if "TrainingStartTime" not in job:
+        return None
+    points = connection.cloudwatch.get_metric_statistics(
+        Namespace=GROUP,
+        MetricName="validation:accuracy",
+        Dimensions=[{"Name": "TrainingJobName", "Value": job["TrainingJobName"]}],
+        StartTime=job["TrainingStartTime"] - DAY,
+        EndTime=job.get("TrainingEndTime", job["LastModifiedTime"]) + DAY,
+        Period=3600,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    return max((point["Maximum"] for point in points), default=None)
+
+
+def _row(job: dict[str, Any], accuracy: float | None, now: datetime) -> tuple[str, ...]:
     began, ended = job.get("TrainingStartTime"), job.get("TrainingEndTime")
     status = job["TrainingJobStatus"]
     return (
         job["TrainingJobName"],
         coloured(job["SecondaryStatus"] if status == "InProgress" else status),
-        f"{metrics[ACCURACY]:.1%}" if ACCURACY in metrics else "",
+        f"{accuracy:.1%}" if accuracy is not None else "",
         ago(job["CreationTime"], now),
         duration(((ended or now) - began).total_seconds()) if began else "",
     )

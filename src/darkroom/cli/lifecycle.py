@@ -163,5 +163,5 @@ def _say_status(settings: Settings, pid: int, said: dict[str, Any] | None) -> No
         return
     out.print(f"[bold green]Darkroom is up[/] at {client_files.url(settings)}")
     rows = {"process": pid, "region": settings.region, "home": settings.home, "log": settings.home / instance.LOG}
-    for name, value in (rows | {k: v for k, v in said.items() if k not in ("status", *rows)}).items():
+    for name, value in (rows | {k: v for k, v in said.items() if k not in ("status", "pid", *rows)}).items():
         out.print(f"  {name:10} {value}", markup=False)

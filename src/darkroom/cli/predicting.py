@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from darkroom.cli.connection import Connection, code_of, connect, message_of
-from darkroom.cli.console import Failure, out
+from darkroom.cli.console import Failure, err, out
 from darkroom.cli.deploying import describe_endpoint
 from darkroom.cli.jobs import plain_table
 from darkroom.formats.folders import SUFFIXES
@@ -82,9 +82,13 @@ def ask(connection: Connection, endpoint: str, photos: Sequence[Path], clock: Ca
         except ClientError as error:
             if code_of(error) != "ModelError" and "length" not in message_of(error):
                 raise
-            yield Answer(photo, fault=error.response.get("OriginalMessage") or message_of(error))
+            yield Answer(photo, fault=_reason(error))
             continue
         yield Answer(photo, ranked(json.loads(said)), clock() - began)
+
+
+def _reason(error: ClientError) -> str:
+    return str(error.response.get("OriginalMessage") or message_of(error)).removeprefix("ClientError: ")
 
 
 def ranked(said: Any) -> tuple[tuple[str, float], ...]:
@@ -111,19 +115,28 @@ def show(answers: Sequence[Answer], top: int) -> None:
     truths = expected(answers)
     table = plain_table("photo", "class", "probability", "", "ms")
     table.columns[-1].justify = "right"
-    for answer in answers:
-        _add_rows(table, answer, top, truths)
-    out.print(table)
     good = [answer for answer in answers if not answer.fault]
+    for answer in good:
+        _add_rows(table, answer, top, truths)
+    if good:
+        out.print(table)
+    for answer in answers:
+        if answer.fault:
+            err.print(f"[red]{_shown(answer.photo)}[/] {answer.fault}")
     if not good:
         raise Failure("no photo could be read; the reasons stand above")
+    if len(good) > 1:
+        out.print("\n" + summary(good, truths))
+
+
+def summary(good: Sequence[Answer], truths: bool) -> str:
     times = sorted(answer.seconds * 1000 for answer in good)
-    said = [f"{len(good)} photos", f"{median(times):.1f} ms each in the middle, {times[-1]:.1f} ms at most"]
+    said = [f"{len(good)} photos"]
     if truths:
         right = sum(answer.ranking[0][0] == answer.photo.parent.name for answer in good)
-        said.insert(1, f"[bold]{right} of {len(good)} right ({right / len(good):.0%})[/]")
-    if len(answers) > 1:
-        out.print("\n" + ", ".join(said))
+        said.append(f"[bold]{right} of them right ({right / len(good):.0%})[/]")
+    said.append(f"{median(times):.1f} ms in the middle, {times[-1]:.1f} ms at most")
+    return ", ".join(said)
 
 
 def expected(answers: Sequence[Answer]) -> bool:
@@ -140,9 +153,6 @@ def bar(probability: float, width: int = BAR_WIDTH) -> str:
 
 def _add_rows(table: Table, answer: Answer, top: int, truths: bool) -> None:
     title = _shown(answer.photo)
-    if answer.fault:
-        table.add_row(title, f"[red]{answer.fault}[/]")
-        return
     for rank, (name, probability) in enumerate(answer.ranking[:top]):
         wrong = truths and rank == 0 and name != answer.photo.parent.name
         first = rank == 0

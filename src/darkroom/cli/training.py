@@ -118,7 +118,7 @@ def submit(
         bucket = connection.make_bucket()
         _upload_all(connection, files.values(), bucket, plan.name)
     values = recipes.hyperparameters(counts["train"], len(plan.classes), chosen, given)
-    connection.sagemaker.create_training_job(**request(connection, plan.name, f"s3://{bucket}/{plan.name}", values))
+    connection.sagemaker.create_training_job(**request(connection, plan.name, bucket, values))
     return values
 
 
@@ -129,8 +129,8 @@ def _checked(values: Mapping[str, str]) -> Hyperparameters:
         raise Failure(str(error), 2) from None
 
 
-def request(connection: Connection, name: str, prefix: str, values: Mapping[str, str]) -> dict[str, Any]:
-    """Of CreateTrainingJob, as an SDK would send it."""
+def request(connection: Connection, name: str, bucket: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """Of CreateTrainingJob, as an SDK would send it. Input and output of a job both lie below its name."""
     return {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
@@ -139,8 +139,8 @@ def request(connection: Connection, name: str, prefix: str, values: Mapping[str,
         },
         "RoleArn": connection.role,
         "HyperParameters": dict(values),
-        "InputDataConfig": [_channel(channel, prefix) for channel in ("train", "validation")],
-        "OutputDataConfig": {"S3OutputPath": f"{prefix}/output"},
+        "InputDataConfig": [_channel(channel, f"s3://{bucket}/{name}") for channel in ("train", "validation")],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/"},
         "ResourceConfig": {"InstanceCount": 1, "InstanceType": INSTANCE_TYPE, "VolumeSizeInGB": 50},
         "StoppingCondition": {"MaxRuntimeInSeconds": MAX_RUN_S},
         "Environment": {"DARKROOM_SPEEDOMETER": str(recipes.speedometer(values))},
@@ -218,6 +218,10 @@ def _upload_all(connection: Connection, recs: Any, bucket: str, prefix: str) -> 
 @contextmanager
 def _steps(title: str, total: int, column: Any) -> Iterator[Callable[[int], None]]:
     """A bar that counts what is done; one plain line where there is no terminal."""
+    if not err.is_terminal:
+        err.print(title)
+        yield lambda count: None
+        return
     with Bar(TextColumn(f"[bold]{title}[/]"), BarColumn(bar_width=28), column, console=err, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from darkroom.cli.connection import Connection, code_of
@@ -18,6 +18,7 @@ from darkroom.cli.job_log import Progress, advance
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 POLL_S = 0.5
+WIDE = 100  # columns of a terminal that holds a long bar beside everything else
 ENDED = ("Completed", "Failed", "Stopped")
 
 Wait = Callable[[float], None]
@@ -32,8 +33,8 @@ class LogReader:
     group: str = GROUP
     _tokens: dict[str, str] = field(default_factory=dict)
 
-    def read(self) -> Iterator[tuple[int, str]]:
-        """(epoch ms, message) of lines that have come since; nothing where there is no log yet."""
+    def read(self) -> Iterator[str]:
+        """Lines that have come since, in order; nothing where there is no log yet."""
         for stream in self._streams():
             while True:
                 place = {"nextToken": self._tokens[stream]} if stream in self._tokens else {"startFromHead": True}
@@ -41,7 +42,7 @@ class LogReader:
                 self._tokens[stream] = page["nextForwardToken"]
                 if not page["events"]:
                     break
-                yield from ((event["timestamp"], event["message"]) for event in page["events"])
+                yield from (event["message"] for event in page["events"])
 
     def _streams(self) -> list[str]:
         try:
@@ -62,7 +63,7 @@ def watch(connection: Connection, job: str, wait: Wait = time.sleep) -> tuple[di
     with show:
         while True:
             described = connection.sagemaker.describe_training_job(TrainingJobName=job)
-            for _, message in reader.read():  # after the status: once that says it ended, every line is there
+            for message in reader.read():  # after the status: once that says it ended, every line is there
                 progress = advance(progress, message)
                 show.update(progress, described["SecondaryStatus"])
             show.update(progress, described["SecondaryStatus"])
@@ -77,9 +78,8 @@ class BarView:
     def __init__(self) -> None:
         self._bar = Bar(
             TextColumn("[bold]{task.fields[stage]}[/]"),
-            BarColumn(bar_width=28),
+            BarColumn(bar_width=28 if err.width >= WIDE else 12),
             TextColumn("{task.fields[detail]}"),
-            TimeElapsedColumn(),
             console=err,
             transient=True,
         )
