@@ -10,8 +10,8 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -21,6 +21,7 @@ from darkroom.telemetry.streams import Event, StreamFile
 
 PAGE_EVENTS = 10_000
 PAGE_BYTES = 2**20
+EVENTS_AT_ONCE = 50
 MAX_FILE_NAME_BYTES = 240
 SUFFIX = ".log"
 ABOUT = "group.json"
@@ -205,22 +206,17 @@ class LogStore:
             names = sorted(set(streams))
         after = _parse_filter_token(token)
         start_ms = max(start_ms, after[0])
-        with ExitStack() as open_files:
-            sources = []
-            for name in names:
-                file = open_files.enter_context(StreamFile(self._existing_stream(group, name)))
-                stop = file.end if end_ms is None else file.place_of(end_ms)
-                sources.append(_keyed(file.forwards(file.place_of(start_ms), stop), name))
-            found: list[tuple[str, Event]] = []
-            size = 0
-            for key, event in heapq.merge(*sources, key=lambda item: item[0]):
-                if key <= after or not matches(event.message):
-                    continue
-                if len(found) == limit or (found and size + len(event.message) > PAGE_BYTES):
-                    last_name, last = found[-1]
-                    return Found(found, json.dumps([last.timestamp_ms, last_name, last.start]))
-                found.append((key[1], event))
-                size += len(event.message)
+        sources = [_keyed(self._existing_stream(group, name), name, start_ms, end_ms) for name in names]
+        found: list[tuple[str, Event]] = []
+        size = 0
+        for key, event in heapq.merge(*sources, key=lambda item: item[0]):
+            if key <= after or not matches(event.message):
+                continue
+            size += len(event.message)
+            if len(found) == limit or (found and size > PAGE_BYTES):
+                last_name, last = found[-1]
+                return Found(found, json.dumps([last.timestamp_ms, last_name, last.start]))
+            found.append((key[1], event))
         return Found(found, None)
 
     # ---- files ----
@@ -277,8 +273,18 @@ def _cut(events: Iterator[Event], limit: int) -> list[Event]:
 Key = tuple[int, str, int]  # (epoch ms, stream, place): the order of events across streams
 
 
-def _keyed(events: Iterator[Event], stream: str) -> Iterator[tuple[Key, Event]]:
-    return (((event.timestamp_ms, stream, event.start), event) for event in events)
+def _keyed(path: Path, stream: str, start_ms: int, end_ms: int | None) -> Iterator[tuple[Key, Event]]:
+    """The events of a stream that are there now, read a few at a time: many streams are searched at once."""
+    with StreamFile(path) as file:
+        place = file.place_of(start_ms)
+        stop = file.end if end_ms is None else file.place_of(end_ms)
+    while place < stop:
+        with StreamFile(path) as file:
+            events = list(islice(file.forwards(place, stop), EVENTS_AT_ONCE))
+        yield from (((event.timestamp_ms, stream, event.start), event) for event in events)
+        if len(events) < EVENTS_AT_ONCE:
+            return
+        place = events[-1].stop
 
 
 def _parse_token(token: str | None) -> tuple[str | None, int | None]:

@@ -67,16 +67,16 @@ class StreamFile:
             stop = start
 
     def place_of(self, timestamp_ms: int) -> int:
-        """Where the first event at or after that time starts; the end where there is none. Reads O(log size) lines."""
+        """Where the first event at or after that time starts; the end where there is none. Reads O(log size) blocks."""
         low, high = 0, self.end
-        while low < high:
+        while high - low > BLOCK_BYTES:
             middle = (low + high) // 2
             event = next(self.forwards(middle, high), None)
             if event is not None and event.timestamp_ms < timestamp_ms:
                 low = event.stop
             else:
                 high = middle
-        return self._line_start_after(low)
+        return next((e.start for e in self.forwards(low) if e.timestamp_ms >= timestamp_ms), self.end)
 
     def _line_start_after(self, place: int) -> int:
         """The first line start at or after a place."""
