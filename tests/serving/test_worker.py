@@ -11,6 +11,7 @@ import pytest
 
 from darkroom.imaging.decode import MEMORY
 from darkroom.serving.predictor import Predictor
+from darkroom.testing.live_worker import LiveWorker
 from tests.imaging.pictures import (
     NASTY,
     blocks,
@@ -23,7 +24,6 @@ from tests.imaging.pictures import (
     scene,
 )
 from tests.serving import models
-from tests.serving.workers import Worker
 
 MIB = 2**20
 
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def worker(folder):
-    with contextlib.closing(Worker(folder)) as worker:
+    with contextlib.closing(LiveWorker(folder)) as worker:
         yield worker.ready()
 
 
@@ -148,7 +148,7 @@ def nasty_requests() -> dict[str, bytes]:
 
 def test_nothing_nasty_crashes_hangs_or_swells_it(folder):
     """One worker takes them all, each within a deadline, with one sentence for what is no picture."""
-    with contextlib.closing(Worker(folder).ready()) as worker:
+    with contextlib.closing(LiveWorker(folder).ready()) as worker:
         worker.invoke(photo(1))
         before = worker.memory()
         for name, data in nasty_requests().items():
@@ -162,7 +162,7 @@ def test_nothing_nasty_crashes_hangs_or_swells_it(folder):
 
 
 def test_sigterm_finishes_the_request_in_flight_and_exits_0(folder):
-    with contextlib.closing(Worker(folder).ready()) as worker, socket.socket(socket.AF_UNIX) as client:
+    with contextlib.closing(LiveWorker(folder).ready()) as worker, socket.socket(socket.AF_UNIX) as client:
         client.settimeout(60)
         client.connect(str(worker.socket))
         head = (
@@ -181,7 +181,7 @@ def test_sigterm_finishes_the_request_in_flight_and_exits_0(folder):
         assert worker.log.rstrip().endswith("Stopped")
 
 
-def _accepts(worker: Worker) -> bool:
+def _accepts(worker: LiveWorker) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(worker.socket))
@@ -192,7 +192,7 @@ def _accepts(worker: Worker) -> bool:
 
 def test_limits_and_defaults_come_from_the_environment(folder):
     limits = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1", "SAGEMAKER_BATCH": "true"}
-    with contextlib.closing(Worker(folder, **limits)) as worker:
+    with contextlib.closing(LiveWorker(folder, **limits)) as worker:
         with socket.socket(socket.AF_UNIX) as stale, contextlib.suppress(OSError):
             stale.bind(str(worker.socket))  # as a worker that crashed leaves it
         worker.ready()
@@ -214,7 +214,7 @@ def test_without_a_socket_it_listens_on_the_port_of_the_contract(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    worker = Worker(folder, DARKROOM_SOCKET="", SAGEMAKER_BIND_TO_PORT=str(port))
+    worker = LiveWorker(folder, DARKROOM_SOCKET="", SAGEMAKER_BIND_TO_PORT=str(port))
     with contextlib.closing(worker):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -233,7 +233,7 @@ def test_without_a_socket_it_listens_on_the_port_of_the_contract(folder):
     [({}, "holds no image-classification-NNNN.params"), ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "six"}, "six")],
 )
 def test_what_cannot_be_served_exits_2_and_says_so(folder, tmp_path, environ, reason):
-    with contextlib.closing(Worker(folder if environ else tmp_path, **environ)) as worker:
+    with contextlib.closing(LiveWorker(folder if environ else tmp_path, **environ)) as worker:
         assert worker.process.wait(60) == 2
         failure = (worker.base / "output" / "failure").read_text()
         assert failure.startswith("ClientError: ")
@@ -248,6 +248,6 @@ def test_the_port_is_taken(folder):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        with contextlib.closing(Worker(folder, DARKROOM_SOCKET="", SAGEMAKER_BIND_TO_PORT=port)) as worker:
+        with contextlib.closing(LiveWorker(folder, DARKROOM_SOCKET="", SAGEMAKER_BIND_TO_PORT=port)) as worker:
             assert worker.process.wait(60) == 2
             assert "in use" in (worker.base / "output" / "failure").read_text()

@@ -208,9 +208,9 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _damaged(kind: str, error: Exception) -> BadImage:
-    text = f"{error}".strip().rstrip(".")
+    text = " ".join(f"{error}".split()).rstrip(".")
     if type(error).__name__.startswith("DecompressionBomb"):
-        return BadImage(f"this {kind} has too many pixels ({text.partition(',')[0]}); make it smaller")
+        return BadImage(f"this {kind} has too many pixels: {_most(MAX_PIXELS)} are read; make it smaller")
     if "truncated" in text.lower() or "unexpected end" in text.lower():
         return _truncated(kind)
     if "cannot identify" in text or not text:
@@ -230,9 +230,12 @@ def _check_size(height: int, width: int, most: int) -> None:
         raise BadImage(f"the image is {width} x {height} pixels: there is nothing in it")
     if height * width > most or max(height, width) > MAX_SIDE:
         raise BadImage(
-            f"the image has {width} x {height} pixels, and at most {most / 1e6:.0f} megapixels"
-            f" with {MAX_SIDE} a side are read; make it smaller"
+            f"the image has {width} x {height} pixels, which are too many: {_most(most)} are read; make it smaller"
         )
+
+
+def _most(pixels: int) -> str:
+    return f"at most {pixels / 1e6:.0f} megapixels with at most {MAX_SIDE} a side"
 
 
 def _reduction(height: int, width: int, cover: tuple[int, int] | None, turn: int) -> int:

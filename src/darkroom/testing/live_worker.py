@@ -1,4 +1,4 @@
-"""A real worker process on a socket of its own, and a client for it."""
+"""A real serving worker on a unix socket of its own, and a client for it. For tests and benchmarks."""
 
 import http.client
 import os
@@ -27,7 +27,7 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-class Worker:
+class LiveWorker:
     """``python -m darkroom.serving serve`` on a model folder; its log goes to a file."""
 
     def __init__(self, model: Path, **environ: str) -> None:
@@ -39,7 +39,7 @@ class Worker:
             command = [sys.executable, "-m", "darkroom.serving", "serve"]
             self.process = subprocess.Popen(command, env=os.environ | environ, stdout=log, stderr=subprocess.STDOUT)
 
-    def ready(self) -> "Worker":
+    def ready(self) -> "LiveWorker":
         deadline = time.monotonic() + STARTS_WITHIN_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
