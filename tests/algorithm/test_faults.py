@@ -150,6 +150,11 @@ def test_batch_larger_than_the_set_names_both_numbers(job, fault):
     )
 
 
+def test_strict_believes_num_training_samples(job, fault):
+    job.settings(mini_batch_size=16, num_training_samples=10).records("train", [0] * 20)
+    assert "num_training_samples is 10 and mini_batch_size is 16: use" in fault(DARKROOM_STRICT="1")
+
+
 def test_more_than_half_unreadable(job, fault):
     images = [jpeg(0, k) if k < 9 else b"\xff\xd8 broken" for k in range(20)]
     job.settings().records("train", [0] * 20, images)

@@ -41,12 +41,13 @@ def test_batches_reach_the_network_channels_last_in_float32():
     assert it.network.seen == [(torch.float32, True, torch.float32)]
 
 
-def test_mixed_precision_trains_in_16_bits_and_scores_in_32():
-    it = learner(torch.bfloat16)
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])  # fp16 scales its gradients
+def test_mixed_precision_trains_in_16_bits_and_scores_in_32(half):
+    it = learner(half)
     before = it.network.fc1.weight.detach().clone()
     assert it.update(IMAGES, LABELS, 0.1)[0].dtype == torch.float32
     it.score(IMAGES)
-    assert [seen[2] for seen in it.network.seen] == [torch.bfloat16, torch.float32]
+    assert [seen[2] for seen in it.network.seen] == [half, torch.float32]
     assert it.network.fc1.weight.dtype == torch.float32
     assert not torch.equal(it.network.fc1.weight, before)
 

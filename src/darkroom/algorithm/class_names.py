@@ -18,7 +18,7 @@ FILES = ("classes.txt", "labels.txt")  # one name a line, in the order of the la
 def find(
     environ: Mapping[str, str], folders: Sequence[Path], train: Samples, num_classes: int
 ) -> tuple[tuple[str, ...] | None, str]:
-    """Names by class id, or None; and where they come from, for the log. Raises CustomerError for a malformed list."""
+    """Names by class id, or None; and what is wrong with those that were found. Raises CustomerError for no list."""
     if VARIABLE in environ:
         return _fitting(_from_json(environ[VARIABLE]), VARIABLE, num_classes)
     for path in (folder / name for folder in folders for name in FILES):
@@ -26,7 +26,7 @@ def find(
             names = tuple(line.strip() for line in path.read_text("utf-8", "replace").splitlines() if line.strip())
             return _fitting(names, path.name, num_classes)
     if isinstance(train, ListedSamples):
-        return _from_folders(train, num_classes), "folders"
+        return _from_folders(train, num_classes), ""
     return None, ""
 
 
@@ -42,8 +42,8 @@ def _from_json(text: str) -> tuple[str, ...]:
 
 def _fitting(names: tuple[str, ...], source: str, num_classes: int) -> tuple[tuple[str, ...] | None, str]:
     if len(names) == num_classes:
-        return names, source
-    return None, f"{source} has {len(names)} names for num_classes {num_classes} and is not used"
+        return names, ""
+    return None, f"{source} has {len(names)} names for num_classes {num_classes}: the names are not used"
 
 
 def _from_folders(train: ListedSamples, num_classes: int) -> tuple[str, ...] | None:

@@ -45,6 +45,7 @@ def run(
     network = resnet.build(
         values.num_layers, values.num_classes, values.shape, generator=torch.Generator().manual_seed(seed)
     )
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
     learner = Learner(network, values, device(), half, _positive_weights(data))
 
     def save(number: int, keep_earlier: bool) -> Path:
@@ -109,9 +110,9 @@ def _class_names(
     environ: Mapping[str, str], channels: Channels, layout: Layout, values: Hyperparameters, log: logging.Logger
 ) -> tuple[str, ...] | None:
     folders = (channels.folder, layout.channel("train_lst"))
-    names, source = class_names.find(environ, folders, channels.train, values.num_classes)
-    if names is None and source:
-        log.warning("Class names: %s", source)
+    names, fault = class_names.find(environ, folders, channels.train, values.num_classes)
+    if fault:
+        log.warning("%s", fault)
     return names
 
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from darkroom.algorithm.hyperparameters import Hyperparameters
 
-Update = Callable[[list[Tensor], list[Tensor], list[dict[str, Tensor]], float, int], None]
+Tensors = list[Tensor]
+States = list[dict[str, Tensor]]  # what is remembered of each weight
+Update = Callable[[Tensors, Tensors, States, float, int], None]  # weights, gradients, states, learning rate, count
 
 
 class MXNetOptimizer(torch.optim.Optimizer):
@@ -24,7 +26,7 @@ class MXNetOptimizer(torch.optim.Optimizer):
         self.update, self.count = update, 0
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
         self.count += 1
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
@@ -51,7 +53,7 @@ def build(network: nn.Module, values: Hyperparameters) -> MXNetOptimizer:
     return MXNetOptimizer([group for group in groups if group["params"]], RULES[values.optimizer](values))
 
 
-def _memory(states: list[dict[str, Tensor]], name: str, like: list[Tensor]) -> list[Tensor]:
+def _memory(states: States, name: str, like: Tensors) -> Tensors:
     """One kept tensor of each state, zero at first."""
     for state, tensor in zip(states, like, strict=True):
         if name not in state:
@@ -62,7 +64,7 @@ def _memory(states: list[dict[str, Tensor]], name: str, like: list[Tensor]) -> l
 def sgd(values: Hyperparameters) -> Update:
     """m = momentum·m - lr·g;  w = w + m."""
 
-    def update(weights, gradients, states, lr, count):  # type: ignore[no-untyped-def]
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
         moments = _memory(states, "momentum", weights)
         torch._foreach_mul_(moments, values.momentum)
         torch._foreach_add_(moments, gradients, alpha=-lr)
@@ -74,7 +76,7 @@ def sgd(values: Hyperparameters) -> Update:
 def nag(values: Hyperparameters) -> Update:
     """m = momentum·m + g;  w = w - lr·(g + momentum·m)."""
 
-    def update(weights, gradients, states, lr, count):  # type: ignore[no-untyped-def]
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
         moments = _memory(states, "momentum", weights)
         torch._foreach_mul_(moments, values.momentum)
         torch._foreach_add_(moments, gradients)
@@ -87,7 +89,7 @@ def nag(values: Hyperparameters) -> Update:
 def adam(values: Hyperparameters) -> Update:
     """m, v: moving averages of g and g²;  w = w - lr·√(1-β₂ᵗ)/(1-β₁ᵗ)·m / (√v + eps)."""
 
-    def update(weights, gradients, states, lr, count):  # type: ignore[no-untyped-def]
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
         means, squares = _memory(states, "mean", weights), _memory(states, "square", weights)
         torch._foreach_lerp_(means, gradients, 1 - values.beta_1)
         torch._foreach_mul_(squares, values.beta_2)
@@ -105,7 +107,7 @@ def adam(values: Hyperparameters) -> Update:
 def rmsprop(values: Hyperparameters) -> Update:
     """n = gamma·n + (1-gamma)·g²;  w = w - lr·g / √(n + eps)  (not centred: Tieleman & Hinton's form)."""
 
-    def update(weights, gradients, states, lr, count):  # type: ignore[no-untyped-def]
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
         squares = _memory(states, "square", weights)
         torch._foreach_mul_(squares, values.gamma)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - values.gamma)

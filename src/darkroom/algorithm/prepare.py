@@ -18,6 +18,7 @@ from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.imaging.preprocess import Preprocess, shorter_side_for
 
 MEMORY_BYTES = 1 << 30  # of decoded pictures kept between epochs
+MOST_NAMED = 100  # unreadable images with a line each
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,24 @@ def _readable(images: ImageSet, values: Hyperparameters, threads: int, channel: 
     before, after = (images_per_class(it.classes, values.num_classes) for it in (images, left))
     if channel == "train" and (lost := np.flatnonzero((before > 0) & (after == 0)).tolist()):
         raise CustomerError(f"{count}, among them every image of class {lost[0]}: {first}{more}. Replace them.")
-    log.warning("%s and are left out: %s%s", count, first, more)
+    log.warning("%s and are left out:", count)
+    for k, reason in list(bad.items())[:MOST_NAMED]:
+        log.warning("%s: %s", images.name(k), reason)
+    if len(bad) > MOST_NAMED:
+        log.warning("… and %d more", len(bad) - MOST_NAMED)
     return left
 
 
 def _counted(values: Hyperparameters, count: int, strict: bool, log: logging.Logger) -> Hyperparameters:
     """The values with the number of images that training uses. Strict: the one given, as SageMaker does."""
-    if count < values.mini_batch_size:
+    given, size = values.num_training_samples, values.mini_batch_size
+    used = given if strict and given is not None else count
+    if min(used, count) < size:
+        said = f"num_training_samples is {used}" if used < count else f"The train channel has {count} images"
         raise CustomerError(
-            "The number of input images must be bigger or equal to the mini_batch_size. The train channel has "
-            f"{count} images and mini_batch_size is {values.mini_batch_size}: use a mini_batch_size of at most {count}."
+            f"The number of input images must be bigger or equal to the mini_batch_size. {said} and mini_batch_size is "
+            f"{size}: use a mini_batch_size of at most {min(used, count)}."
         )
-    given = values.num_training_samples
-    if strict:
-        return values
-    if given is not None and given != count:
+    if given not in (None, used):
         log.warning("num_training_samples is %d, but the train channel has %d images; %d is used.", given, count, count)
-    return replace(values, num_training_samples=count)
+    return replace(values, num_training_samples=used)
