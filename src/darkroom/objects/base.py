@@ -65,7 +65,7 @@ class Object:
 class Condition:
     """What must hold for the name at the moment of the change; ``absent`` is If-None-Match: *.
 
-    ``etag`` with no object there is NotFound("key"); every other mismatch is PreconditionFailed.
+    ``etag`` ("*": any) with no object there is NotFound("key"); every other mismatch is PreconditionFailed.
     """
 
     etag: str | None = None

@@ -63,7 +63,7 @@ def check(condition: Condition, there: Object | None, key: str) -> None:
     if condition.etag is not None:
         if there is None:
             raise NotFound("key", key)
-        if there.etag != condition.etag:
+        if condition.etag not in ("*", there.etag):
             raise PreconditionFailed(f"object {key!r} has ETag {there.etag!r}, not {condition.etag!r}")
 
 

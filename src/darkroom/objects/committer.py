@@ -65,6 +65,11 @@ class Committer:
         self._queue.put((change, outcome))
         return outcome.result()
 
+    @property
+    def waiting(self) -> int:
+        """Changes that nobody has begun yet."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         self._queue.put(None)
         self._thread.join()

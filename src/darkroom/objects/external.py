@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.utils import ReadFileChunk
 
 from darkroom.errors import Conflict, Invalid, NotFound, PreconditionFailed, Unavailable
 from darkroom.objects import external_documents, external_shapes
@@ -39,6 +40,7 @@ from darkroom.objects.listing import common_prefix
 
 BEYOND = "\U0010ffff"  # after every other character
 CONNECTIONS = 32
+MAX_PUT_BYTES = 5 * 2**30  # S3 takes no larger ones in one piece
 
 
 def utc_now() -> datetime:
@@ -62,7 +64,9 @@ class ExternalStore:
         region: str = "us-east-1",
         now: Callable[[], datetime] = utc_now,
         new_id: Callable[[], str] = random_id,
+        max_put_bytes: int = MAX_PUT_BYTES,
     ) -> None:
+        self._max_put_bytes = max_put_bytes
         self._endpoint, self._spool, self._now, self._new_id = endpoint, spool, now, new_id
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in spool.iterdir():
@@ -154,12 +158,32 @@ class ExternalStore:
     def _send(
         self, bucket: str, key: str, path: Path, head: Mapping[str, Any], tags: Mapping[str, str], condition: Condition
     ) -> Object:
+        if path.stat().st_size > self._max_put_bytes:
+            return self._send_in_parts(bucket, key, path, head, tags, condition)
         params = {"Bucket": bucket, "Key": check_key(key)} | head_params(head) | condition_params(condition)
         if tags:
             params["Tagging"] = urlencode(tags)
         with self._translated(bucket, key), path.open("rb") as body:
             self._s3.put_object(Body=body, **params)
         return self.get(bucket, key)
+
+    def _send_in_parts(
+        self, bucket: str, key: str, path: Path, head: Mapping[str, Any], tags: Mapping[str, str], condition: Condition
+    ) -> Object:
+        upload = self.create_upload(bucket, key, head_params(head, checksums=False), tags)
+        done = []
+        try:
+            for number, start in enumerate(range(0, path.stat().st_size, self._max_put_bytes), 1):
+                with (
+                    self._translated(bucket, key),
+                    ReadFileChunk.from_filename(path, start, self._max_put_bytes) as body,
+                ):
+                    found = self._s3.upload_part(**_named(upload), PartNumber=number, Body=body)
+                    done.append((number, found["ETag"].strip('"')))
+            return self.complete_upload(upload, done, condition=condition)
+        except BaseException:
+            self.abort_upload(upload)
+            raise
 
     def get(self, bucket: str, key: str) -> Object:
         with self._translated(bucket, key):

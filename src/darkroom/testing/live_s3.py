@@ -69,9 +69,10 @@ def live_s3(root: Path, store: ObjectStore | None = None) -> Iterator[LiveS3]:
 
 
 def main() -> None:
-    """``python -m darkroom.testing.live_s3 ROOT``: serve until killed. Prints the URL."""
+    """``python -m darkroom.testing.live_s3 ROOT [PORT]``: serve until killed. Prints the URL."""
     store = LocalStore(Path(sys.argv[1]))
-    server = _Server(uvicorn.Config(app(store), host="127.0.0.1", port=0, **SERVER))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    server = _Server(uvicorn.Config(app(store), host="127.0.0.1", port=port, **SERVER))
 
     def tell() -> None:
         server.listening.wait()

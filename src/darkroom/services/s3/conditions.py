@@ -49,13 +49,11 @@ def check_read(params: dict[str, Any], item: Object, prefix: str = "") -> None:
 
 
 def write_condition(params: dict[str, Any]) -> Condition:
-    """What must hold for a write: If-None-Match takes only "*", If-Match one ETag."""
+    """What must hold for a write: If-None-Match takes only "*", If-Match one ETag or "*"."""
     if (absent := params.get("IfNoneMatch")) not in (None, "*"):
         text = "A header you provided implies functionality that is not implemented"
         raise ServiceError("NotImplemented", text, 501, Header="If-None-Match", additionalMessage=absent)
     etag = params.get("IfMatch")
-    if etag == "*" and absent is None:
-        raise invalid_argument("If-Match takes one ETag here", "If-Match", etag)
     return Condition(etag.strip('"') if etag is not None else None, absent == "*")
 
 
