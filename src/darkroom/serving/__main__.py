@@ -4,7 +4,6 @@ Exits 0 after SIGTERM, 2 where the model, a setting or the socket is at fault (o
 failure file says which), 1 for a fault of ours.
 """
 
-import asyncio
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ import traceback
 import warnings
 
 import cv2
+import uvloop
 
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
@@ -46,7 +46,7 @@ def _serve(layout: Layout) -> None:
     began = time.monotonic()
     predictor = Predictor.load(layout.model)
     _say("INFO", f"Loaded {predictor.description} in {time.monotonic() - began:.2f} s")
-    asyncio.run(serve(predictor, os.environ, print_line))
+    uvloop.run(serve(predictor, os.environ, print_line))
 
 
 def _say(level: str, message: str) -> None:

@@ -35,6 +35,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PORT, BIND_TO_PORT = 8080, "SAGEMAKER_BIND_TO_PORT"
 MAX_PAYLOAD_MB, PAYLOAD_MB = 100, "SAGEMAKER_MAX_PAYLOAD_IN_MB"  # the most that any way of SageMaker lets through
+KEEP_ALIVE_S = 75  # the front door keeps connections; closing them early only makes it open others
 GRACE_S = 25  # for requests in flight at SIGTERM; SageMaker kills after 30
 BODIES_PER_THREAD = 4  # requests held in memory at once, for each thread that decodes
 
@@ -200,7 +201,15 @@ async def serve(predictor: Predictor, environ: Mapping[str, str], write: Callabl
     application = Application(predictor, default_format(environ), Limits.of(environ), write)
     await application.warm_up()
     config = uvicorn.Config(
-        application, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     async with _listening(environ) as listener:
         write(log_line("INFO", f"Listening on {listener.getsockname()}", time.time()))
