@@ -37,7 +37,7 @@ PORT, BIND_TO_PORT = 8080, "SAGEMAKER_BIND_TO_PORT"
 MAX_PAYLOAD_MB, PAYLOAD_MB = 100, "SAGEMAKER_MAX_PAYLOAD_IN_MB"  # the most that any way of SageMaker lets through
 KEEP_ALIVE_S = 75  # the front door keeps connections; closing them early only makes it open others
 GRACE_S = 25  # for requests in flight at SIGTERM; SageMaker kills after 30
-BODIES_PER_THREAD = 4  # requests held in memory at once, for each thread that decodes
+BODIES_PER_THREAD = 4  # held in memory at once, for each thread that decodes; the front door sends bodies whole
 
 
 @dataclass(frozen=True)
