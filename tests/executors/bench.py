@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from darkroom.executors import launching, records
+from darkroom.executors import isolation, kernel, launching, records
 from darkroom.executors.base import Task
 from darkroom.executors.local import LocalExecutor
 from darkroom.objects.local import LocalStore
@@ -68,3 +68,18 @@ class LocalBench(Bench):
             until(lambda task_id=task_id: self.executor.observe(task_id).phase in ("ended", "lost"))
         self.executor.close()
         self.store.close()
+
+
+def namespace_refused() -> str | None:
+    """Why this machine allows no mount namespace, tried in a process of its own."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.makedirs(isolation.OPT_ML, exist_ok=True)
+            kernel.enter_own_mounts()
+            kernel.bind("/tmp", isolation.OPT_ML)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return os.strerror(code) if code else None

@@ -86,6 +86,7 @@ class Job:
 
 
 def main(folder: str) -> None:
+    os.closerange(records.LOCK_FD + 1, os.sysconf("SC_OPEN_MAX"))  # what a library of the server left inheritable
     os.set_inheritable(records.LOCK_FD, False)
     wake = _listen_to_signals()
     spec = records.read(folder, records.LAUNCH)
