@@ -68,7 +68,7 @@ def test_a_server_on_every_address_is_reached_by_loopback(tmp_path: Path) -> Non
 def test_lists_of_the_user_are_added_to_once(settings: Settings) -> None:
     theirs = {"NO_PROXY": "intranet", "AWS_DATA_PATH": "/models"}
     first = client_files.environment(settings, KEYS, environ=theirs)
-    assert first["NO_PROXY"] == "127.0.0.1,intranet"
+    assert first["NO_PROXY"] == "127.0.0.1,sts.eu-west-1.amazonaws.com,sts.amazonaws.com,intranet"
     assert first["AWS_DATA_PATH"] == f"{settings.home}/client/models:/models"
     assert client_files.environment(settings, KEYS, environ=first) == first
 

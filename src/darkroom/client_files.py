@@ -133,7 +133,7 @@ def environment(
         "SAGEMAKER_USER_CONFIG_OVERRIDE": str(files / SDK_DEFAULTS),
     }
     for name in ("NO_PROXY", "no_proxy"):  # a proxy of the company does not know this machine's loopback
-        values[name] = _joined(",", _host(settings), environ.get(name, ""))
+        values[name] = _joined(",", _not_proxied(settings), environ.get(name, ""))
     if sdk is not None:
         if sdk not in CONSTRAINTS:
             raise Invalid(f"there is no sagemaker SDK {sdk}; choose one of {', '.join(map(str, CONSTRAINTS))}")
@@ -150,10 +150,15 @@ def _host(settings: Settings) -> str:
     return ANY_ADDRESS.get(settings.host, settings.host)
 
 
+def _not_proxied(settings: Settings) -> str:
+    """Our host, and STS's: botocore decides about proxies by the host that the SDKs hard-code, before it is led here."""
+    return ",".join((_host(settings), f"sts.{settings.region}.amazonaws.com", "sts.amazonaws.com"))
+
+
 def _constraint_file(sdk: int) -> Path:
     return Path(f"pip-constraint-sdk{sdk}.txt")
 
 
 def _joined(separator: str, ours: str, theirs: str) -> str:
-    others = [part for part in theirs.split(separator) if part and part != ours]
-    return separator.join([ours, *others])
+    own = ours.split(separator)
+    return separator.join([*own, *(part for part in theirs.split(separator) if part and part not in own)])

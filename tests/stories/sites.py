@@ -30,8 +30,7 @@ def sites(files: Mapping[str, Path]) -> Iterator[dict[str, str]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        address = f"http://127.0.0.1:{server.server_port}"
-        yield {"http_proxy": address, "no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
+        yield {"http_proxy": f"http://127.0.0.1:{server.server_port}"}  # NO_PROXY is among `darkroom env`'s variables
     finally:
         server.shutdown()
         server.server_close()
