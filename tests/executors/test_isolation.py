@@ -102,10 +102,11 @@ def test_a_plain_user_gets_a_namespace_too_or_a_folder(tmp_path: Path) -> None:
     os.chown(tmp_path, 65534, 65534)
     os.chown(base, 65534, 65534)
     code = (
-        "import os\nfrom darkroom.executors import isolation\n"
+        "import ctypes, os\nfrom darkroom.executors import isolation\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # PR_SET_DUMPABLE: as after an exec, /proc/self is the user's own
         f"print(isolation.isolate('auto', {str(base)!r}, {str(tmp_path / 'scratch')!r}))\n"
-        "print(os.geteuid(), os.access('/opt/ml/input', 0))"
+        "print(os.geteuid(), os.access('/opt/ml/input', os.F_OK))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.split() in (["namespace", "65534", "True"], ["folder", "65534", "False"])

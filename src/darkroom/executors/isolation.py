@@ -24,22 +24,43 @@ def isolate(mode: str, base: str, scratch: str) -> str:
     """
     if mode == FOLDER:
         return FOLDER
+    reason = _refusal(base)
+    if reason is None:
+        _enter(base)
+        _protect(os.path.join(base, "input", "data"), os.path.join(OPT_ML, "input", "data"), scratch)
+        return NAMESPACE
+    if mode == AUTO:
+        return FOLDER
+    raise Refused(
+        f"this machine does not allow a mount namespace on {OPT_ML} ({reason}); "
+        f"create an empty folder {OPT_ML}, or set DARKROOM_ISOLATION=folder"
+    )
+
+
+def _refusal(base: str) -> str | None:
+    """Why there can be no namespace. Tried in a child: out of a half-made one there is no way back."""
     try:
         os.makedirs(OPT_ML, exist_ok=True)
-        kernel.enter_own_mounts()
-        kernel.bind(base, OPT_ML)
-        protect(os.path.join(base, "input", "data"), os.path.join(OPT_ML, "input", "data"), scratch)
     except OSError as error:
-        if mode == AUTO:
-            return FOLDER
-        raise Refused(
-            f"this machine does not allow a mount namespace on {OPT_ML} ({error.strerror or error}); "
-            f"create an empty folder {OPT_ML}, or set DARKROOM_ISOLATION=folder"
-        ) from None
-    return NAMESPACE
+        return str(error)
+    child = os.fork()
+    if child == 0:
+        try:
+            _enter(base)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        finally:
+            os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.strerror(code) if code else None
 
 
-def protect(data: str, seen_as: str, scratch: str) -> None:
+def _enter(base: str) -> None:
+    kernel.enter_own_mounts()
+    kernel.bind(base, OPT_ML)
+
+
+def _protect(data: str, seen_as: str, scratch: str) -> None:
     """Input files are hard links to stored objects: let the job write copies of them, or else nothing at all."""
     upper, work = os.path.join(scratch, "upper"), os.path.join(scratch, "work")
     os.makedirs(upper, exist_ok=True)

@@ -7,7 +7,6 @@ watcher thread hears of changes; observing only reads files.
 import logging
 import os
 import re
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from darkroom.executors.isolation import AUTO, MODES
 from darkroom.executors.launching import LAUNCHER, PACKING
 from darkroom.executors.leftovers import kill_marked
 from darkroom.executors.probes import ping
+from darkroom.executors.removal import remove
 from darkroom.executors.staging import StagingFailed, Stopped, stage
 from darkroom.executors.watcher import Watcher
 from darkroom.objects.base import ObjectStore
@@ -49,8 +49,9 @@ class LocalExecutor:
             raise Invalid(f"isolation {isolation!r} is not known; use one of {', '.join(MODES)}")
         self._tasks, self._trash = root / "tasks", root / "trash"
         self._tasks.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._trash, ignore_errors=True)  # what an interrupted forget left
-        self._trash.mkdir()
+        self._trash.mkdir(exist_ok=True)
+        for left in self._trash.iterdir():  # by a forget that was interrupted
+            remove(left)
         self._store, self._logs, self._environments = store, logs, environments
         self._isolation, self._now = isolation, now
         self._sockets = sockets.folder_for(root)
@@ -105,8 +106,7 @@ class LocalExecutor:
         self._ready.discard(task_id)
         self._cleared.discard(task_id)
         with suppress(FileNotFoundError):
-            discarded = self._folder(task_id).rename(self._trash / task_id)
-            shutil.rmtree(discarded)
+            remove(self._folder(task_id).rename(self._trash / task_id))
 
     def tasks(self) -> list[str]:
         return sorted(entry.name for entry in self._tasks.iterdir() if (entry / records.TASK).exists())

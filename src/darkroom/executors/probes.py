@@ -19,4 +19,4 @@ def ping(path: Path) -> bool:
                 answer += data
         except OSError:
             return False
-    return answer.split(b" ")[1:2] == [b"200"]
+    return answer.partition(b"\r\n")[0].split(b" ")[1:2] == [b"200"]

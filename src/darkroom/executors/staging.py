@@ -14,6 +14,7 @@ from darkroom.contract.layout import Layout
 from darkroom.errors import DarkroomError
 from darkroom.executors.archives import BadArchive, unpack
 from darkroom.executors.base import Archive, Input, Task
+from darkroom.executors.removal import remove
 from darkroom.objects.base import Object, ObjectStore
 
 PAGE = 1000
@@ -33,7 +34,7 @@ def stage(task: Task, base: Path, store: ObjectStore, stopped: Callable[[], bool
 
     Raises StagingFailed, or Stopped soon after ``stopped`` says so.
     """
-    shutil.rmtree(base, ignore_errors=True)
+    remove(base)
     layout = Layout(base)
     for folder in (layout.config, layout.data, layout.model, layout.output_data, layout.checkpoints, layout.code):
         folder.mkdir(parents=True, exist_ok=True)

@@ -248,14 +248,14 @@ class LogStore:
 
     def _group(self, name: str) -> Group:
         folder = self._folder(name)
-        sizes = [(entry.stat().st_size, entry.stat().st_mtime_ns // 10**6) for entry in os.scandir(folder)]
+        sizes = [entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(SUFFIX)]
         about = folder / ABOUT
         if about.exists():
             created_ms = int(json.loads(about.read_text())["created_ms"])
         else:  # made by its first writer: it is as old as its oldest event
             streams, _ = self.streams(name, limit=len(sizes) + 1)
             created_ms = min((stream.created_ms for stream in streams), default=int(folder.stat().st_mtime * 1000))
-        return Group(name, created_ms, sum(size for size, _ in sizes))
+        return Group(name, created_ms, sum(sizes))
 
 
 def _cut(events: Iterator[Event], limit: int) -> list[Event]:
