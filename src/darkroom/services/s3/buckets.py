@@ -4,6 +4,7 @@ import json
 import re
 from ipaddress import IPv4Address
 from typing import Any
+from xml.sax.saxutils import escape
 
 from darkroom.errors import Conflict, Invalid
 from darkroom.services.s3 import policy
@@ -12,7 +13,7 @@ from darkroom.services.s3.faults import access_denied
 from darkroom.services.s3.heads import tag_set
 from darkroom.services.s3.objects import owner_has_all
 from darkroom.services.s3.part import S3Part
-from darkroom.wire.messages import Call, ServiceError
+from darkroom.wire.messages import Call, Response, ServiceError
 from darkroom.wire.operations import Operations
 
 operation = Operations("s3")
@@ -21,6 +22,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
 RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 US_EAST_1 = "us-east-1"
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def valid_name(name: str) -> bool:
@@ -55,7 +57,7 @@ def create_bucket(part: S3Part, call: Call) -> Members:
 
 def region_of(part: S3Part, bucket: str) -> str:
     text = part.store.document(bucket, "location")
-    return json.loads(text) if text else US_EAST_1
+    return str(json.loads(text)) if text else US_EAST_1
 
 
 @operation
@@ -64,9 +66,14 @@ def head_bucket(part: S3Part, call: Call) -> Members:
 
 
 @operation
-def get_bucket_location(part: S3Part, call: Call) -> Members:
+def get_bucket_location(part: S3Part, call: Call) -> Response:
+    """The one answer whose root holds the text itself, which the model does not tell."""
     region = region_of(part, call.params["Bucket"])
-    return {"LocationConstraint": "" if region == US_EAST_1 else region}
+    text = "" if region == US_EAST_1 else escape(region)
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<LocationConstraint xmlns="{NAMESPACE}">{text}</LocationConstraint>'
+    )
+    return Response(200, {"content-type": "application/xml"}, body.encode())
 
 
 @operation
