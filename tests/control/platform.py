@@ -6,7 +6,7 @@ The image is offered through Control's own table argument; ``program.py`` is wha
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ class NoMetrics(MetricStore):
 class Platform:
     """One server's parts over a home folder; ``close`` leaves tasks running, as a server's end does."""
 
-    def __init__(self, home: Path, store_class: type[Store] = Store, **settings: Any) -> None:
+    def __init__(self, home: Path, store_of: Callable[[Path, datetime], Store] = Store, **settings: Any) -> None:
         self.settings = Settings(home=home, **{"max_training_jobs": 2, "stop_grace_s": 5.0} | settings)
         home.mkdir(exist_ok=True, parents=True)
         self.objects = LocalStore(home / "objects")
@@ -77,7 +77,7 @@ class Platform:
         self.metrics = NoMetrics()
         self.routes = Routes()
         self.executor = LocalExecutor(home, self.objects, self.logs)
-        self.store = store_class(home / "control.sqlite", utc_now())
+        self.store = store_of(home / "control.sqlite", utc_now())
         self.control = Control(
             self.store,
             self.executor,
