@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters, parse
 from darkroom.cli import recipes
-from darkroom.cli.connection import Connection, connect
+from darkroom.cli.connection import Connection, connect, message_of
 from darkroom.cli.console import Failure, duration, err, out
 from darkroom.cli.job_log import Progress
 from darkroom.cli.watching import watch
@@ -29,6 +30,7 @@ MAX_RUN_S = 5 * 24 * 3600
 INSTANCE_TYPE = "ml.p3.2xlarge"  # a name only: the job gets what this machine has
 ECR_ACCOUNT = "811284229777"  # where us-east-1 keeps the algorithm; only the repository's name counts here
 MIN_PER_CLASS = 2
+JOB_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 LAYOUT = """\
 one folder for each class, named after it, with its photos inside:
   {folder}/
@@ -84,6 +86,10 @@ def planned(folder: Path, name: str | None, validation: float, now: datetime) ->
     """Raises Failure for a folder that cannot be learned from; it shows the layout that can."""
     if not 0 < validation < 1:
         raise Failure(f"--validation {validation:g} is not a share; choose one above 0 and below 1, such as 0.2", 2)
+    if name is not None and not re.fullmatch(JOB_NAME, name):
+        raise Failure(
+            f"{name!r} cannot name a job; take letters, digits and single hyphens between them, 63 at most", 2
+        )
     try:
         found = folders.scan(folder)
     except folders.FolderError as error:
@@ -105,6 +111,7 @@ def submit(
 ) -> dict[str, str]:
     """Pack, upload, create the job. Its hyperparameters. Raises Failure for wrong ones before anything is packed."""
     parsed = _checked(recipes.hyperparameters(len(plan.train), len(plan.classes), chosen, given))
+    refuse_taken_name(connection, plan.name)
     err.print(
         f"[bold]{len(plan.classes)} classes[/], {len(plan.train) + len(plan.validation):,} photos: "
         f"{len(plan.train):,} to learn from, {len(plan.validation):,} to measure accuracy on"
@@ -120,6 +127,17 @@ def submit(
     values = recipes.hyperparameters(counts["train"], len(plan.classes), chosen, given)
     connection.sagemaker.create_training_job(**request(connection, plan.name, bucket, values))
     return values
+
+
+def refuse_taken_name(connection: Connection, name: str) -> None:
+    """Before anything is uploaded: the photos of the job of that name lie where ours would go."""
+    try:
+        connection.sagemaker.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if "not found" in message_of(error).lower():
+            return
+        raise
+    raise Failure(f"there is a training job named {name} already; choose another name: --name NAME", 2)
 
 
 def _checked(values: Mapping[str, str]) -> Hyperparameters:
