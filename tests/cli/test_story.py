@@ -1,0 +1,71 @@
+"""From a folder to answers, with the command line alone: real training, a real endpoint."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Darkroom
+
+SMALL = ("--epochs", 2, "--image-size", 32, "--batch-size", 4)
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_answers(darkroom: Darkroom, photo_folder: Callable[..., Path]) -> None:
+    photos = photo_folder(dark=8, light=8)
+    (photos / "light" / "broken.jpg").write_bytes(b"no photo")
+    darkroom.ok("up")
+
+    trained = darkroom("train", photos, "--name", "first", *SMALL)
+    assert trained.returncode == 0, trained.stderr
+    assert "2 classes, 17 photos: 13 to learn from, 4 to measure accuracy on" in trained.stderr
+    assert "broken.jpg" in trained.stderr
+    assert "epoch 2/2, accuracy " in trained.stderr
+    assert trained.stdout.startswith("Trained first in ")
+    assert "s3://sagemaker-us-east-1-000000000000/first/output/model.tar.gz" in trained.stdout
+    assert "darkroom deploy first" in trained.stdout
+
+    row = next(line for line in darkroom.ok("jobs").splitlines() if line.startswith("first"))
+    assert "Completed" in row
+    assert "%" in row
+    assert "Epoch[1] Validation-accuracy=" in darkroom.ok("logs", "first")
+    again = darkroom("train", photos, "--name", "first", *SMALL)
+    assert (again.returncode, "choose another name" in again.stderr) == (2, True)
+    unknown = darkroom("deploy", "frist")
+    assert (unknown.returncode, unknown.stderr) == (2, "error no training job named 'frist'; did you mean first?\n")
+
+    assert "In service first" in darkroom.ok("deploy", "first")
+    assert "InService" in darkroom.ok("endpoints")
+    predicted = darkroom("predict", "first", photos)
+    assert predicted.returncode == 0, predicted.stderr
+    assert "16 photos" in predicted.stdout
+    assert "of them right" in predicted.stdout
+    assert "broken.jpg" in predicted.stderr
+    record = json.loads(darkroom.ok("predict", "first", photos / "dark" / "0.jpg", "--json"))
+    assert {entry["class"] for entry in record["classes"]} == {"dark", "light"}
+    assert sum(entry["probability"] for entry in record["classes"]) == pytest.approx(1, abs=1e-5)
+
+    kept = darkroom("delete", "first", stdin="n\n")
+    assert (kept.returncode, "nothing was deleted" in kept.stderr) == (1, True)
+    deleted = darkroom.ok("delete", "first", "--yes")
+    assert deleted == "Deleted endpoint first, endpoint-config first, model first\n"
+    assert "No endpoint yet" in darkroom.ok("endpoints")
+
+
+def test_wrong_hyperparameters_are_refused_before_anything_is_packed(
+    darkroom: Darkroom, photo_folder: Callable[..., Path]
+) -> None:
+    photos = photo_folder(dark=3, light=3)
+    darkroom.ok("up")
+    for arguments, reason in (
+        (["--depth", "19"], "The value '19' is not valid for the 'num_layers' hyperparameter"),
+        (["-p", "learning_rat=0.1"], "learning_rat"),
+        (["-p", "optimizer"], "is not NAME=VALUE"),
+        (["--name", "a b"], "cannot name a job"),
+    ):
+        done = darkroom("train", photos, *arguments)
+        assert done.returncode == 2, done.stderr
+        assert reason in done.stderr
+        assert "Packing" not in done.stderr
+    assert "No training job yet" in darkroom.ok("jobs")
