@@ -47,14 +47,13 @@ class LocalExecutor:
     ) -> None:
         if isolation not in MODES:
             raise Invalid(f"isolation {isolation!r} is not known; use one of {', '.join(MODES)}")
-        self._tasks, self._trash = root / "tasks", root / "trash"
+        self._root, self._tasks, self._trash = root, root / "tasks", root / "trash"
         self._tasks.mkdir(parents=True, exist_ok=True)
         self._trash.mkdir(exist_ok=True)
         for left in self._trash.iterdir():  # by a forget that was interrupted
             remove(left)
         self._store, self._logs, self._environments = store, logs, environments
         self._isolation, self._now = isolation, now
-        self._sockets = sockets.folder_for(root)
         self._starting = threading.Lock()
         self._ready: set[str] = set()
         self._cleared: set[str] = set()  # lost tasks whose processes are known to be gone
@@ -102,7 +101,7 @@ class LocalExecutor:
         phase = self.observe(task_id).phase
         if phase not in (Phase.ABSENT, Phase.ENDED, Phase.LOST):
             raise Conflict("task", task_id, f"task {task_id} is still {phase}; stop it first")
-        self._socket(task_id).unlink(missing_ok=True)
+        sockets.discard(self._socket(task_id))
         self._ready.discard(task_id)
         self._cleared.discard(task_id)
         with suppress(FileNotFoundError):
@@ -135,7 +134,7 @@ class LocalExecutor:
             said = _last_line(self._folder(task_id) / records.LAUNCHER_LOG)
             self._fail(task_id, f"the launcher of the job could not start: {said}")
         elif found.phase in (Phase.ENDED, Phase.LOST):
-            self._socket(task_id).unlink(missing_ok=True)
+            sockets.discard(self._socket(task_id))
         self._on_change(task_id)
 
     # ---- starting ----
@@ -158,6 +157,8 @@ class LocalExecutor:
         task, stop = launching.task_from(record), folder / records.STOP
         try:
             environment = self._environment(task.environment_name)
+            if task.serves:
+                sockets.prepare(self._socket(task_id))
             stage(task, folder / records.BASE, self._store, lambda: stop.exists() or self._closing.is_set())
             log = self._logs.path(task.log.group, task.log.stream)
             spec = launching.spec(
@@ -224,7 +225,7 @@ class LocalExecutor:
         return self._tasks / task_id
 
     def _socket(self, task_id: str) -> Path:
-        return sockets.path_for(self._sockets, task_id)
+        return sockets.path_for(self._root, task_id)
 
     def _in_thread(self, target: Callable[[str], None], task_id: str) -> None:
         threading.Thread(target=target, args=(task_id,), name=f"task {task_id}", daemon=True).start()
