@@ -49,6 +49,7 @@ class Parts:
 
     front: Front
     control: Control
+    executor: LocalExecutor
     meter: InvocationMeter
     closing: threading.Event
 
@@ -59,6 +60,7 @@ class Parts:
     def close(self) -> None:
         self.closing.set()
         self.control.close()
+        self.executor.close()
         self.meter.flush()
 
     def _flush(self) -> None:
@@ -90,7 +92,7 @@ def build(settings: Settings, now: Callable[[], datetime] = utc_now) -> Parts:
         "ecr": Service("ecr", ecr.ECR.bind(account)),
     }
     verifier = Verifier(identity.load_or_create(home).secret_of, now)
-    return Parts(Front(services, verifier, __version__), control, meter, threading.Event())
+    return Parts(Front(services, verifier, __version__), control, executor, meter, threading.Event())
 
 
 def _object_store(settings: Settings, now: Callable[[], datetime]) -> ObjectStore:
