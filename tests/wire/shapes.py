@@ -126,5 +126,8 @@ def difference(wanted, got, path: str = "") -> str | None:
     if isinstance(wanted, list):
         if len(wanted) != len(got):
             return f"{path}: {len(wanted)} items, got {len(got)}"
-        return next((f for i, (a, b) in enumerate(zip(wanted, got, strict=True)) if (f := difference(a, b, f"{path}[{i}]"))), None)
+        return next(
+            (f for i, (a, b) in enumerate(zip(wanted, got, strict=True)) if (f := difference(a, b, f"{path}[{i}]"))),
+            None,
+        )
     return None if wanted == got else f"{path}: {wanted!r:.80} is not {got!r:.80}"

@@ -50,16 +50,22 @@ class _Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._clear()
+        self.begun = False
+
+    def _clear(self) -> None:
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self.begun = False
+        self._until_eof = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False
+        if self._until_eof and error is None:
+            self._finish(self._parser.get_status_code())
         self._fail("the worker closed the connection")
 
     def data_received(self, data: bytes) -> None:
@@ -78,8 +84,15 @@ class _Connection(asyncio.Protocol):
 
     # httptools' callbacks
 
+    def on_message_begin(self) -> None:
+        if self.waiter is None:  # a second answer to one question
+            self.open = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._until_eof = not self._headers.keys() & {"content-length", "transfer-encoding"}
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -92,9 +105,12 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # 100 Continue: the answer is still to come
-            self._reset()
+            self._clear()
             return
         self.open = self.open and self._parser.should_keep_alive()
+        self._finish(status)
+
+    def _finish(self, status: int) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result((status, self._headers, b"".join(self._parts)))
         self.waiter = None
@@ -143,6 +159,10 @@ class Forwarder:
         else:
             connection.close()
         return answer
+
+    def idle(self, socket: Path) -> int:
+        """How many open connections wait for the next request."""
+        return sum(connection.open for connection in self._idle.get(socket, ()))
 
     def _kept(self, socket: Path) -> _Connection | None:
         idle = self._idle.get(socket)

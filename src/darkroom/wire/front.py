@@ -13,15 +13,16 @@ from typing import Any
 from urllib.parse import quote
 
 from darkroom.wire import json_body
-from darkroom.wire.addressing import service_of, virtual_bucket
+from darkroom.wire.addressing import FORM, service_of, virtual_bucket
 from darkroom.wire.incoming import Incoming, Message, Receive, discard, request_of
 from darkroom.wire.messages import Request, Response, ServiceError
 from darkroom.wire.outgoing import Send, deliver
 from darkroom.wire.payload import checked, gunzipped
 from darkroom.wire.refusals import Reason, refusal
-from darkroom.wire.service import Service
+from darkroom.wire.service import REFERENCE, Service
 from darkroom.wire.sigv2 import hoisted
 from darkroom.wire.sigv4 import Verifier
+from darkroom.wire.xml_body import DECLARATION, escape
 
 HEALTH = "/_darkroom/health"
 HANDLER_THREADS = 32
@@ -108,13 +109,16 @@ def new_request_id(number: int) -> str:
 
 
 def _unknown_service(name: str, request: Request, request_id: str) -> Response:
-    """In JSON, which every client can show."""
-    body = {
-        "__type": "UnknownOperationException",
-        "message": f"The service {name!r} is not offered by Darkroom; docs/reference/operations.md lists what is.",
-    }
-    headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-requestid": request_id}
-    return Response(400, headers, json_body.dumps(body))
+    """Whatever protocol the client speaks, it gets something it can read."""
+    code = "UnknownOperationException"
+    text = f"The service {name!r} is not offered by Darkroom; {REFERENCE}."
+    headers = {"x-amzn-requestid": request_id, "x-amzn-errortype": code}
+    if request.headers.get("content-type", "").startswith(FORM):
+        error = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
+        body = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        return Response(400, {"content-type": "text/xml"} | headers, (DECLARATION + body).encode())
+    answer = json_body.dumps({"__type": code, "message": text})
+    return Response(400, {"content-type": "application/json"} | headers, answer)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -9,7 +9,14 @@ from darkroom.wire.models import body_members
 from darkroom.wire.scalars import Malformed, decode_base64, decode_timestamp, encode_base64, encode_timestamp, in_range
 
 MAX_DEPTH = 100
-JAVA_NAMES = {str: "STRING_VALUE", bool: "BOOLEAN_VALUE", int: "NUMBER_VALUE", float: "NUMBER_VALUE"}
+TOKENS = {  # as AWS's parser calls them
+    str: "STRING_VALUE",
+    bool: "BOOLEAN_VALUE",
+    int: "NUMBER_VALUE",
+    float: "NUMBER_VALUE",
+    dict: "START_OBJECT",
+    list: "START_ARRAY",
+}
 
 
 def loads(body: bytes) -> Any:
@@ -91,9 +98,9 @@ def _text(value: str) -> str:
 
 
 def _mismatch(value: Any, kind: str) -> str:
+    found = TOKENS.get(type(value), "VALUE_NULL")
     if kind in ("structure", "map", "list"):
-        return f"Expected {kind} or null, found {JAVA_NAMES.get(type(value), type(value).__name__)}"
-    found = JAVA_NAMES.get(type(value), "START_OBJECT" if isinstance(value, dict) else "START_ARRAY")
+        return f"Expected {kind} or null, found {found}"
     return f"{found} can not be converted to {'an' if kind[0] in 'aeiou' else 'a'} {kind.capitalize()}"
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
@@ -30,12 +31,22 @@ SKEW = timedelta(minutes=15)
 LONGEST_PRESIGN_S = 7 * 24 * 3600
 REGION_OF_V2 = "us-east-1"
 MAX_CACHED_KEYS = 1000
+OTHER_MECHANISM = f"The authorization mechanism you have provided is not supported. Please use {ALGORITHM}."
+UNREADABLE = (
+    "The authorization header is malformed: it needs Credential, with a scope of date/region/service/aws4_request, "
+    "SignedHeaders and Signature."
+)
+UNREADABLE_QUERY = (
+    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
+    "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+)
 HEADER = re.compile(
     ALGORITHM + r" +Credential=(?P<key>[^/, ]+)/(?P<day>\d{8})/(?P<region>[^/, ]+)/(?P<service>[^/, ]+)/aws4_request,"
-    r" *SignedHeaders=(?P<headers>[^, ]+), *Signature=(?P<signature>[0-9a-f]{64})"
+    r" *SignedHeaders=(?P<headers>[^, ]+), *Signature=(?P<signature>[0-9a-f]{64})",
+    re.ASCII,
 )
-CREDENTIAL = re.compile(r"(?P<key>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
+CREDENTIAL = re.compile(r"(?P<key>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request", re.ASCII)
+STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 
 
 class Scope(NamedTuple):
@@ -126,10 +137,8 @@ class Verifier:
         headers = request.headers
         found = HEADER.fullmatch(headers["authorization"])
         if found is None:
-            if kind == "s3" and not headers["authorization"].startswith(ALGORITHM):
-                raise refusal(kind, Reason.MALFORMED, "Only the AWS4-HMAC-SHA256 authorization mechanism is supported.")
-            raise refusal(kind, Reason.MALFORMED, "The authorization header is malformed: it needs Credential (with a "
-                          "scope of date/region/service/aws4_request), SignedHeaders and Signature.")  # fmt: skip
+            known = headers["authorization"].startswith(ALGORITHM)
+            raise refusal(kind, Reason.MALFORMED, UNREADABLE if known else OTHER_MECHANISM)
         stamp = headers.get("x-amz-date") or _stamp_of_date(headers.get("date", ""))
         if STAMP.fullmatch(stamp) is None:
             raise refusal(kind, Reason.MALFORMED, "AWS authentication requires a valid Date or x-amz-date header")
@@ -145,17 +154,13 @@ class Verifier:
         found = CREDENTIAL.fullmatch(query.get("X-Amz-Credential", ""))
         missing = {"X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"} - query.keys()
         if query.get("X-Amz-Algorithm") != ALGORITHM or found is None or missing:
-            raise _malformed_query(kind, "Query-string authentication version 4 requires the X-Amz-Algorithm, "
-                          "X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires "
-                          "parameters.")  # fmt: skip
+            raise _malformed_query(kind, UNREADABLE_QUERY)
         expires = query["X-Amz-Expires"]
         if not (expires.isascii() and expires.isdigit() and len(expires) < 10):
             raise _malformed_query(kind, "X-Amz-Expires should be a number")
         if int(expires) > LONGEST_PRESIGN_S:
-            raise _malformed_query(
-                kind, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be "
-                "less than 604800 seconds"
-            )  # fmt: skip
+            limit = f"the given X-Amz-Expires must be less than {LONGEST_PRESIGN_S} seconds"
+            raise _malformed_query(kind, f"X-Amz-Expires must be less than a week (in seconds); that is, {limit}")
         if STAMP.fullmatch(query["X-Amz-Date"]) is None:
             raise _malformed_query(kind, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
         payload_hash = request.headers.get("x-amz-content-sha256") or query.get("X-Amz-Content-SHA256")
@@ -216,8 +221,8 @@ class Verifier:
         text = canonical_request(request.method, path, query, request.headers, claim.signed, claim.payload_hash)
         digest = sha256(text.encode("latin-1", "replace")).hexdigest()
         to_sign = f"{ALGORITHM}\n{claim.stamp}\n{claim.scope}\n{digest}"
-        expected = hmac.digest(key, to_sign.encode("latin-1"), "sha256").hex()
-        return hmac.compare_digest(expected, claim.signature)
+        expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        return hmac.compare_digest(expected.encode(), claim.signature.encode())
 
     def _signing_key(self, secret: str, scope: Scope) -> bytes:
         cached = self._keys.get((secret, scope))
@@ -283,7 +288,7 @@ def _moment(stamp: str) -> datetime | None:
 def _stamp_of_date(text: str) -> str:
     """The Date header as a stamp; "" where it cannot be read."""
     try:
-        return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").strftime("%Y%m%dT%H%M%SZ")
+        return _stamp(parsedate_to_datetime(text))
     except ValueError:
         return ""
 

@@ -47,7 +47,7 @@ def loads(body: bytes) -> Element:
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, doctype
     try:
         parser.Parse(body, True)
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         if isinstance(error, Malformed):
             raise
         raise Malformed(f"the body is not well-formed XML: {error}") from None
