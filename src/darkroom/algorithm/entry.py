@@ -16,6 +16,10 @@ from darkroom.algorithm.stopping import Stopped, StopSignal
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
 
+# GNU OpenMP's threads wait for each other awake for some 10 ms (300000 rounds), which on a busy machine keeps the thread
+# that they wait for from running. A third of a millisecond is enough where it is quiet. Read when torch is loaded.
+SPIN, ROUNDS = "GOMP_SPINCOUNT", "10000"
+
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     """The exit code of ``python -m darkroom.algorithm <arguments>``."""
@@ -36,6 +40,7 @@ def run(layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: loggi
     strict = environ.get("DARKROOM_STRICT", "") in {"1", "true"}
     values = _configure(layout, strict, log)
 
+    os.environ.setdefault(SPIN, ROUNDS)
     # torch and the decoders take a second to import: not before the settings are known to be right
     from darkroom.algorithm import job  # noqa: PLC0415
 

@@ -1,13 +1,12 @@
 """The part of a job that needs torch and the decoders: data, network, training, the trial of the stored model."""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from darkroom.algorithm import class_names, lines, selftest
+from darkroom.algorithm import class_names, lines, selftest, threads
 from darkroom.algorithm.channels import Channels, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data.labels import images_per_class
@@ -34,17 +33,18 @@ def run(
     log: logging.Logger,
 ) -> int:
     """Exit code of a job whose hyperparameters are right. Raises CustomerError."""
-    threads = _threads(environ)
+    cores = threads.available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
     channels = open_channels(layout, log)
     names = _class_names(environ, channels, layout, values, log)
-    data = prepare(channels, values, threads, strict, log)
-    _announce(data, channels, threads, log)
+    data = prepare(channels, values, cores, strict, log)
+    _announce(data, channels, log)
     half = _half(values, log)
 
-    network = resnet.build(
-        values.num_layers, values.num_classes, values.shape, generator=torch.Generator().manual_seed(seed)
-    )
+    generator = torch.Generator().manual_seed(seed)
+    network = resnet.build(values.num_layers, values.num_classes, values.shape, generator=generator)
+    torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
+    log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
     learner = Learner(network, values, device(), half, _positive_weights(data))
 
@@ -62,17 +62,17 @@ def run(
 
     stop.check()
     stop.patient = True  # from here on there is something to save
-    verdicts = train(data, learner, Checkpoints(save, log), Run(threads, seed, max(1, speedometer), stop, log))
+    verdicts = train(data, learner, Checkpoints(save, log), Run(cores, seed, max(1, speedometer), stop, log))
     stop.patient = False
     if stop.asked:
         log.info("Stopped by request; the model stored so far is kept.")
         return exits.STOPPED
     if data.validation is not None and verdicts is not None:
-        selftest.compare(layout.model, data.validation, verdicts, threads, log)
+        selftest.compare(layout.model, data.validation, verdicts, cores, log)
     return exits.OK
 
 
-def _announce(data: Data, channels: Channels, threads: int, log: logging.Logger) -> None:
+def _announce(data: Data, channels: Channels, log: logging.Logger) -> None:
     values = data.values
     if values.multi_label and channels.listed:
         log.info("label-format is multi-hot")
@@ -85,8 +85,6 @@ def _announce(data: Data, channels: Channels, threads: int, log: logging.Logger)
     log.info("Performing random weight initialization")
     for text in lines.parameters(values):
         log.info("%s", text)
-    torch.set_num_threads(threads)
-    log.info("Setting number of threads: %d", threads)
 
 
 def _half(values: Hyperparameters, log: logging.Logger) -> torch.dtype | None:
@@ -114,11 +112,6 @@ def _class_names(
     if fault:
         log.warning("%s", fault)
     return names
-
-
-def _threads(environ: Mapping[str, str]) -> int:
-    """OMP_NUM_THREADS where the launcher shares the machine out, else every core this process may use."""
-    return _number(environ, "OMP_NUM_THREADS", 0) or len(os.sched_getaffinity(0))
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
