@@ -16,8 +16,8 @@ from darkroom.algorithm.stopping import Stopped, StopSignal
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
 
-# GNU OpenMP's threads wait for each other awake for some 10 ms (300000 rounds), which on a busy machine keeps the thread
-# that they wait for from running. A third of a millisecond is enough where it is quiet. Read when torch is loaded.
+# GNU OpenMP's threads wait for each other awake for some 10 ms (300000 rounds), which on a busy machine keeps the very
+# thread that they wait for from running. A third of a millisecond is enough. Read when torch is loaded.
 SPIN, ROUNDS = "GOMP_SPINCOUNT", "10000"
 
 

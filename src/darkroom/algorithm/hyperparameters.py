@@ -29,6 +29,14 @@ TOLERATED = {
     "model_prefix": "it has no effect: model files are always named image-classification-NNNN.params",
     "use_lr_scheduler": "it has no effect: set lr_scheduler_step to lower the learning rate during training",
 }
+# What a job's Environment may say besides: nothing that SageMaker has a hyperparameter for.
+VARIABLES = {
+    "DARKROOM_CLASSES": "Names of the classes, a JSON list. A file `classes.txt` in the train channel does the same.",
+    "DARKROOM_SEED": "Number that first weights, orders and augmentation are drawn from; 0 unless set.",
+    "DARKROOM_SPEEDOMETER": "Batches between progress lines; 20 unless set, as in SageMaker.",
+    "DARKROOM_STRICT": "1: SageMaker's refusals: num_training_samples is required and believed.",
+    "OMP_NUM_THREADS": "Most processor threads to use; every core unless set.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +254,8 @@ def page() -> str:
         applies_to = f.metadata["applies_to"] or "always"
         lines.append(f"| `{name}` | {rule.kind} | {default} | {rule.valid()} | {applies_to} | {f.metadata['help']} |")
     lines += ["", "Accepted without effect: " + ", ".join(f"`{name}`" for name in TOLERATED) + ".", ""]
+    lines += ["## Environment variables of a job", "", "| name | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()] + [""]
     return "\n".join(lines)
 
 
