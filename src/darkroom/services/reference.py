@@ -15,12 +15,13 @@ from darkroom.services.iam import IAM
 from darkroom.services.logs import LOGS
 from darkroom.services.runtime import RUNTIME
 from darkroom.services.s3 import service as s3
-from darkroom.services.sagemaker import service as sagemaker
+from darkroom.services.sagemaker import service as _registered  # noqa: F401: its import registers the handlers
+from darkroom.services.sagemaker.operations import operation as sagemaker_operation
 from darkroom.services.sts import STS
 from darkroom.wire.models import Model, model
 
 OFFERED: dict[str, Collection[str]] = {  # snake_case operation names by service
-    "sagemaker": sagemaker.operation.handlers,
+    "sagemaker": sagemaker_operation.handlers,
     "sagemaker-runtime": RUNTIME.handlers,
     "s3": [name for registry in s3.REGISTRIES for name in registry.handlers],
     "logs": LOGS.handlers,
@@ -52,7 +53,8 @@ def page() -> str:
 def _row(service: Model, offered: Collection[str]) -> str:
     spoken = [p for p in service.metadata.get("protocols", [service.metadata["protocol"]]) if "cbor" not in p]
     rest = len(service.operations) - len(offered)
-    return f"| {service.metadata['serviceFullName']} (`{service.name}`) | {', '.join(spoken)} | {len(offered)} | {rest} |\n"
+    title = f"{service.metadata['serviceFullName']} (`{service.name}`)"
+    return f"| {title} | {', '.join(spoken)} | {len(offered)} | {rest} |\n"
 
 
 def _section(service: Model, offered: Collection[str]) -> str:
