@@ -15,7 +15,7 @@ from darkroom.services.iam import IAM
 from darkroom.services.logs import LOGS
 from darkroom.services.runtime import RUNTIME
 from darkroom.services.s3 import service as s3
-from darkroom.services.sagemaker import service as _registered  # noqa: F401: its import registers the handlers
+from darkroom.services.sagemaker import service as _registered  # noqa: F401 (its import registers the handlers)
 from darkroom.services.sagemaker.operations import operation as sagemaker_operation
 from darkroom.services.sts import STS
 from darkroom.wire.models import Model, model
