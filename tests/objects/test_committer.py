@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.objects.committer import Committer, Transaction, connect
+from tests.objects.polling import wait_until
 
 
 @pytest.fixture
@@ -68,8 +69,7 @@ def test_changes_that_wait_together_are_committed_together(
     others = [threading.Thread(target=committer.run, args=(insert(number),)) for number in range(10)]
     for thread in others:
         thread.start()
-    while committer.waiting < 10:
-        pass
+    wait_until(lambda: committer.waiting == 10)
     go_on.set()
     for thread in [first, *others]:
         thread.join()
@@ -101,8 +101,7 @@ def test_a_failing_change_leaves_the_others_alone(committer: Committer, database
     threads += [threading.Thread(target=run_failing), threading.Thread(target=committer.run, args=(insert(1),))]
     for thread in threads[1:]:
         thread.start()
-    while committer.waiting < 2:
-        pass
+    wait_until(lambda: committer.waiting == 2)
     go_on.set()
     for thread in threads:
         thread.join()

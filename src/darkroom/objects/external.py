@@ -358,8 +358,8 @@ def _domain_error(error: ClientError, bucket: str, key: str, upload: str) -> Exc
             return Conflict("bucket", bucket, text)
         case "NoSuchKey":
             return NotFound("key", key)
-        case "404":
-            return NotFound("key", key) if key else NotFound("bucket", bucket)
+        case "404":  # of a HEAD, which has no body
+            return NotFound("key", key) if error.operation_name == "HeadObject" else NotFound("bucket", bucket)
     status = status_of(error)
     if status == 412:
         return PreconditionFailed(text)

@@ -84,3 +84,15 @@ def test_more_than_a_page_of_keys(server: LiveS3, s3: Any, bucket: str) -> None:
     assert keys(s3.list_objects_v2(Bucket=bucket, ContinuationToken=page["NextContinuationToken"])) == names[1000:]
     result = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": name} for name in names[:1000]]})
     assert len(result["Deleted"]) == 1000
+
+
+def test_every_object_is_its_only_version(server: LiveS3, s3: Any, session: boto3.Session, filled: str) -> None:
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=filled, PaginationConfig={"PageSize": 3})
+    found = [(item["Key"], item["VersionId"], item["IsLatest"]) for page in pages for item in page["Versions"]]
+    assert found == [(key, "null", True) for key in KEYS]
+    wrong = {"Objects": [{"Key": "z", "VersionId": "abc"}, {"Key": "p/1", "VersionId": "null"}]}
+    result = s3.delete_objects(Bucket=filled, Delete=wrong)
+    assert [(e["Key"], e["Code"]) for e in result["Errors"]] == [("z", "NoSuchVersion")]
+    assert [item["Key"] for item in result["Deleted"]] == ["p/1"]
+    session.resource("s3", endpoint_url=server.url).Bucket(filled).object_versions.delete()
+    assert "Contents" not in s3.list_objects_v2(Bucket=filled)

@@ -38,6 +38,15 @@ def test_a_waiting_client_is_told_to_go_on_at_once(server: LiveS3, bucket: str) 
         assert plug.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+def test_a_large_body_for_a_missing_bucket_is_refused_before_it_is_sent(server: LiveS3) -> None:
+    headers = signed(server, "PUT", "/no-such-bucket-here/k", {"Expect": "100-continue"}, "UNSIGNED-PAYLOAD")
+    lines = ["PUT /no-such-bucket-here/k HTTP/1.1", f"Host: {urlsplit(server.url).netloc}", "Content-Length: 99999999"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with socket.create_connection((str(urlsplit(server.url).hostname), urlsplit(server.url).port or 80), 30) as plug:
+        plug.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert plug.recv(1000).startswith(b"HTTP/1.1 404")
+
+
 def trailer(body: bytes, checksum: bytes) -> bytes:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(body[n : n + 7]), body[n : n + 7]) for n in range(0, len(body), 7))
     return chunks + b"0\r\nx-amz-checksum-crc32:" + base64.b64encode(checksum) + b"\r\n\r\n"

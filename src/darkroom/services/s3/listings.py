@@ -1,4 +1,4 @@
-"""ListBuckets, ListObjects, ListObjectsV2, ListMultipartUploads: pages and their markers."""
+"""Listings of buckets, objects, versions and uploads: pages and their markers."""
 
 import base64
 import binascii
@@ -60,6 +60,23 @@ def list_objects(part: S3Part, call: Call) -> Members:
     }
     # As S3 does: without a delimiter the last key is the marker, and clients know.
     return members | ({"NextMarker": encode(page.next)} if page.next is not None and params.get("Delimiter") else {})
+
+
+@operation
+def list_object_versions(part: S3Part, call: Call) -> Members:
+    """Every object is its one version: clean-up scripts ask for versions and delete each."""
+    params = call.params
+    limit = _limit(params, "MaxKeys")
+    page = _page(part, params, params.get("KeyMarker", ""), limit)
+    encode = _encoder(params)
+    only = {"VersionId": "null", "IsLatest": True, "Owner": part.owner}
+    members = _page_members(params, page, limit, encode) | {
+        "Versions": [_entry(item, encode) | only for item in page.objects],
+        "KeyMarker": encode(params.get("KeyMarker", "")),
+        "VersionIdMarker": params.get("VersionIdMarker", ""),
+    }
+    more = {"NextKeyMarker": encode(page.next), "NextVersionIdMarker": "null"} if page.next is not None else {}
+    return members | more
 
 
 def _page(part: S3Part, params: Members, after: str, limit: int) -> Listing:

@@ -25,6 +25,8 @@ from darkroom.wire.operations import Operations
 operation = Operations("s3")
 Members = dict[str, Any]
 MAX_BATCH = 1000
+UNVERSIONED = (None, "", "null")  # buckets keep one version, whose id is "null"
+EARLY_CHECK_BYTES = 8 * 2**20
 
 
 @operation
@@ -39,6 +41,8 @@ async def put_object(part: S3Part, call: Call) -> Members:
         item = store.put(params["Bucket"], params["Key"], blob, head | kept, tags, condition)
         return {"ETag": quoted(item.etag), **kept}
 
+    if (params["Body"].length or EARLY_CHECK_BYTES) >= EARLY_CHECK_BYTES:
+        await part.in_thread(store.bucket, params["Bucket"])  # before anybody sends gigabytes for nothing
     return await receive(
         part, call.request, params["Body"], promised, lambda: store.writer(promised.algorithms), finish
     )
@@ -98,12 +102,21 @@ def delete_object(part: S3Part, call: Call) -> None:
 @operation
 def delete_objects(part: S3Part, call: Call) -> Members:
     wanted = call.params["Delete"]
-    keys = [item["Key"] for item in wanted["Objects"]]
-    if not 1 <= len(keys) <= MAX_BATCH:
+    if not 1 <= len(wanted["Objects"]) <= MAX_BATCH:
         text = "The XML you provided was not well-formed or did not validate against our published schema"
         raise ServiceError("MalformedXML", text)
+    keys = [item["Key"] for item in wanted["Objects"] if item.get("VersionId") in UNVERSIONED]
     part.store.delete_all(call.params["Bucket"], keys)
-    return {} if wanted.get("Quiet") else {"Deleted": [{"Key": key} for key in keys]}
+    deleted = [] if wanted.get("Quiet") else [{"Key": key} for key in keys]
+    return {
+        "Deleted": deleted,
+        "Errors": [_no_such_version(i) for i in wanted["Objects"] if i.get("VersionId") not in UNVERSIONED],
+    }
+
+
+def _no_such_version(item: Members) -> Members:
+    text = "The specified version does not exist."
+    return {"Key": item["Key"], "VersionId": item["VersionId"], "Code": "NoSuchVersion", "Message": text}
 
 
 @operation
@@ -155,7 +168,7 @@ def source_of(part: S3Part, params: Members) -> Object:
         raise invalid_argument(
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey", *("x-amz-copy-source", text)
         )
-    if version not in ("", "null"):
+    if version not in UNVERSIONED:
         raise ServiceError("NoSuchVersion", "The specified version does not exist.", 404, VersionId=version)
     return part.store.get(bucket, key)
 
