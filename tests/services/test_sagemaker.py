@@ -257,8 +257,8 @@ def test_names_are_unique_and_unknown_ones_are_said(live: Live) -> None:
         (
             {"InputDataConfig": [channel("train", "s3://photos/nothing/here")]},
             'No S3 objects found under S3 URL "s3://photos/nothing/here" given in input data source. Please ensure '
-            "that the bucket exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that "
-            f'the role "{ROLE}" has "s3:ListBucket" permissions on bucket "photos".',
+            "that the bucket exists in the selected region (us-east-1), that objects exist under that S3 prefix, and "
+            f'that the role "{ROLE}" has "s3:ListBucket" permissions on bucket "photos".',
         ),
         (
             {"InputDataConfig": [channel("train", "s3://nobucket/x")]},
@@ -359,6 +359,42 @@ def test_training_jobs_are_listed_by_status(live: Live) -> None:
     failed = live.sagemaker.list_training_jobs(NameContains="listed-", StatusEquals="Failed")["TrainingJobSummaries"]
     assert [job["TrainingJobName"] for job in failed] == ["listed-bad"]
     assert failed[0]["TrainingEndTime"] >= failed[0]["CreationTime"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ([("HyperParameters.rate", "GreaterThan", "0.5")], ["search-2"]),
+        ([("Tags.team", "Equals", "eyes")], ["search-1", "search-2"]),
+        ([("Metrics.validation:accuracy", "LessThan", "0.8"), ("TrainingJobName", "Contains", "-1")], ["search-1"]),
+        (
+            [("TrainingJobStatus", "In", "Failed, Completed"), ("HyperParameters.rate", "Exists", "")],
+            ["search-1", "search-2"],
+        ),
+        ([("CreationTime", "GreaterThan", "2100-01-01T00:00:00Z")], []),
+        ([("FailureReason", "NotExists", ""), ("HyperParameters.rate", "NotEquals", "0.1")], ["search-2"]),
+    ],
+)
+def test_search_finds_jobs_by_what_they_were_and_became(
+    live: Live, searchable: None, filters: list[tuple[str, str, str]], found: list[str]
+) -> None:
+    conditions = [{"Name": n, "Operator": o} | ({"Value": v} if v else {}) for n, o, v in filters]
+    conditions.append({"Name": "TrainingJobName", "Operator": "Contains", "Value": "search-"})
+    answer = live.sagemaker.search(
+        Resource="TrainingJob",
+        SearchExpression={"Filters": conditions},
+        SortBy="HyperParameters.rate",
+        SortOrder="Ascending",
+    )
+    assert [r["TrainingJob"]["TrainingJobName"] for r in answer["Results"]] == found
+    assert answer["TotalHits"]["Value"] == len(found)
+
+
+@pytest.fixture(scope="module")
+def searchable(live: Live) -> None:
+    tags = [{"Key": "team", "Value": "eyes"}]
+    live.train("search-1", HyperParameters={"rate": "0.1"}, Tags=tags)
+    live.train("search-2", HyperParameters={"rate": "0.9"}, Tags=tags)
 
 
 def test_tags_are_added_changed_and_deleted(live: Live) -> None:
