@@ -227,5 +227,6 @@ def test_unknown_variants_are_named() -> None:
 
 def test_weights_and_counts_are_retained_by_name() -> None:
     old = fleet(a=3, b=2)
-    kept = fleet(generation=2, a=1, c=1).retaining(old)
-    assert {v.name: v.count for v in kept.variants} == {"a": 3, "c": 1}
+    new = fleet(generation=2, a=1, c=1)
+    assert {v.name: v.count for v in new.retaining(old, {"count", "weight"}).variants} == {"a": 3, "c": 1}
+    assert new.retaining(old, {"weight"}) == new.retaining(old, ()) == new

@@ -101,7 +101,7 @@ def test_a_change_by_someone_else_is_decided_anew(rig: Rig) -> None:
 
 def test_a_lease_of_another_server_is_respected(rig: Rig) -> None:
     made = rig.create()
-    rig.store.claim(made.id, "another", NOW, 60)
+    rig.store.claim(made.id, "another", NOW, NOW + timedelta(seconds=60))
     assert rig.reconciler.step(made.id) == NOW + timedelta(seconds=60)
     assert rig.keeper.looks == []
 

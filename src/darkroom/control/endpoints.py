@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.contract.images import Image
-from darkroom.control import plans
-from darkroom.control.resources import Resource
+from darkroom.control import acceptance, plans
+from darkroom.control.resources import Kind, Resource
 from darkroom.control.routes import Routes
 from darkroom.control.states import endpoint as states
 from darkroom.control.states import workers as staff
 from darkroom.control.states.decision import Action, Decision, Facts, Forget, Publish, Start, Stop, Withdraw
+from darkroom.control.states.fleet import DEFAULT_HEALTH_TIMEOUT_S, Fleet, VariantPlan
+from darkroom.control.store.queries import Store
 from darkroom.control.training_jobs import tail
 from darkroom.executors.base import Executor, Phase
 from darkroom.settings import Settings
@@ -74,3 +76,24 @@ class Endpoints:
         assert variant is not None
         image = self._image_of(variant.image)
         self._executor.start(plans.worker_task(endpoint, task, variant, image, self._settings.region))
+
+
+def resolved(store: Store, config_name: str, generation: int) -> Fleet:
+    """The fleet of an endpoint configuration, as it and its models are now. Raises NotFound."""
+    config = store.find(Kind.ENDPOINT_CONFIG, config_name)
+    variants = (_plan(store, variant) for variant in config.request["ProductionVariants"])
+    return Fleet(config_name, generation, tuple(variants))
+
+
+def _plan(store: Store, variant: Mapping[str, Any]) -> VariantPlan:
+    (container,) = acceptance.containers(store.find(Kind.MODEL, variant["ModelName"]).request)
+    return VariantPlan(
+        name=variant["VariantName"],
+        model=variant["ModelName"],
+        image=container["Image"],
+        model_data=acceptance.model_data_url(container),
+        weight=float(variant.get("InitialVariantWeight", 1.0)),
+        count=int(variant.get("InitialInstanceCount", 1)),
+        environment=dict(container.get("Environment", {})),
+        health_timeout_s=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_HEALTH_TIMEOUT_S)),
+    )

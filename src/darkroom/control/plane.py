@@ -3,13 +3,13 @@
 Every verb writes durably before it returns, and wakes the reconciler. Raises the errors of ``darkroom.errors`` only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from darkroom.contract import images
 from darkroom.contract.images import Image
-from darkroom.control import acceptance, job_metrics, scheduler, views
+from darkroom.control import acceptance, endpoints, job_metrics, scheduler, views
 from darkroom.control.endpoints import Endpoints
 from darkroom.control.listing import Page, Query
 from darkroom.control.reconciler import Keeper, Reconciler
@@ -18,7 +18,7 @@ from darkroom.control.routes import Routes
 from darkroom.control.states import endpoint as endpoint_states
 from darkroom.control.states import training
 from darkroom.control.states.decision import Decision
-from darkroom.control.states.fleet import DEFAULT_HEALTH_TIMEOUT_S, Fleet, VariantPlan, to_json
+from darkroom.control.states.fleet import to_json
 from darkroom.control.store.queries import Store
 from darkroom.control.training_jobs import TrainingJobs
 from darkroom.errors import NotFound
@@ -104,7 +104,7 @@ class Control:
         """
         if not self._settings.strict:
             self._reconciler.wait_for(lambda: not self._is_leaving(request["EndpointName"]), LEAVING_S)
-        fleet = self._fleet(request["EndpointConfigName"], 1)
+        fleet = endpoints.resolved(self._store, request["EndpointConfigName"], 1)
         state = endpoint_states.State.CREATING
         return self._create(
             Kind.ENDPOINT,
@@ -182,16 +182,16 @@ class Control:
         """Members of the request that may change while it runs. Raises NotFound, and Conflict for an ended job."""
         return self._change(Kind.TRAINING_JOB, name, lambda job: training.update(job, changes))
 
-    def update_endpoint(self, name: str, config: str, retain: bool = False) -> Resource:
-        """Blue/green to another configuration; ``retain`` keeps weights and counts of variants of the same name.
+    def update_endpoint(self, name: str, config: str, retained: Collection[str] = ()) -> Resource:
+        """Blue/green to another configuration; "weight" and "count" are ``retained`` for variants of the same name.
 
         Raises NotFound and Conflict.
         """
 
         def decide(endpoint: Resource) -> Decision:
             old = endpoint_states.fleet_of(endpoint)
-            fleet = self._fleet(config, old.generation + 1)
-            return endpoint_states.update(endpoint, fleet.retaining(old) if retain else fleet, self._now())
+            fleet = endpoints.resolved(self._store, config, old.generation + 1)
+            return endpoint_states.update(endpoint, fleet.retaining(old, retained), self._now())
 
         return self._change(Kind.ENDPOINT, name, decide)
 
@@ -258,24 +258,3 @@ class Control:
 
     def _training_image(self, request: Mapping[str, Any]) -> Image:
         return self._image_of(request["AlgorithmSpecification"].get("TrainingImage", ""))
-
-    def _fleet(self, config_name: str, generation: int) -> Fleet:
-        """The fleet of an endpoint configuration as it and its models are now. Raises NotFound and Conflict."""
-        config = self._store.find(Kind.ENDPOINT_CONFIG, config_name)
-        variants = [self._variant(variant) for variant in config.request["ProductionVariants"]]
-        return Fleet(config_name, generation, tuple(variants))
-
-    def _variant(self, variant: Mapping[str, Any]) -> VariantPlan:
-        (container,) = acceptance.containers(self._store.find(Kind.MODEL, variant["ModelName"]).request)
-        return VariantPlan(
-            name=variant["VariantName"],
-            model=variant["ModelName"],
-            image=container["Image"],
-            model_data=acceptance.model_data_url(container),
-            weight=float(variant.get("InitialVariantWeight", 1.0)),
-            count=int(variant.get("InitialInstanceCount", 1)),
-            environment=dict(container.get("Environment", {})),
-            health_timeout_s=float(
-                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_HEALTH_TIMEOUT_S)
-            ),
-        )

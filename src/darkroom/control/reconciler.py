@@ -20,7 +20,7 @@ from darkroom.errors import NotFound
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 60.0
+LEASE = timedelta(seconds=60)
 SWEEP_EVERY = timedelta(seconds=30)  # everything unsettled is looked at at least this often
 LONGEST_PAUSE_S = 60.0
 MOST_STEPS = 100  # a resource that changes more often in one go is a fault of ours
@@ -53,6 +53,7 @@ class Reconciler:
         self._busy: set[int] = set()
         self._again: set[int] = set()  # woken while busy
         self._faults: dict[int, int] = {}  # in a row
+        self._leases: dict[int, datetime] = {}  # ours, until when
         self._swept: datetime | None = None
         self._closing = False
         self._rested = threading.Condition()  # told after every look
@@ -152,12 +153,13 @@ class Reconciler:
 
     def step(self, resource_id: int) -> datetime | None:
         """Look, decide, write and act until nothing changes; returns when to look again (None: when woken)."""
-        if not self._store.claim(resource_id, self._owner, self._now(), LEASE_S):
-            return self._now() + timedelta(seconds=LEASE_S)
+        if not self._leased(resource_id):
+            return self._now() + LEASE
         for _ in range(MOST_STEPS):
             try:
                 resource = self._store.load(resource_id)
             except NotFound:
+                self._leases.pop(resource_id, None)
                 return None
             keeper = self._keepers[resource.kind]
             decision = keeper.decide(resource, keeper.look(resource), self._now())
@@ -172,6 +174,16 @@ class Reconciler:
                     self._store.rest(moved)
                 return decision.check_at
         raise AssertionError(f"resource {resource_id} finds no rest")
+
+    def _leased(self, resource_id: int) -> bool:
+        """Hold the lease for at least half its time; so that looking on costs no write."""
+        now = self._now()
+        if self._leases.get(resource_id, now) - now > LEASE / 2:
+            return True
+        if not self._store.claim(resource_id, self._owner, now, now + LEASE):
+            return False
+        self._leases[resource_id] = now + LEASE
+        return True
 
     def _write(self, resource: Resource, decision: Decision) -> Resource | None:
         if decision.change is None:

@@ -94,10 +94,11 @@ def test_rest_does_not_overlook_a_change(store: Store) -> None:
 
 def test_a_lease_keeps_others_off_until_it_runs_out_and_its_owner_never(store: Store) -> None:
     resource = store.create(draft(), CREATED).id
-    assert store.claim(resource, "one", NOW, 60)
-    assert not store.claim(resource, "two", NOW + timedelta(seconds=59), 60)
-    assert store.claim(resource, "one", NOW, 60)
-    assert store.claim(resource, "two", NOW + timedelta(seconds=61), 60)
+    until, just_before, after = (NOW + timedelta(seconds=seconds) for seconds in (60, 59, 61))
+    assert store.claim(resource, "one", NOW, until)
+    assert not store.claim(resource, "two", just_before, after)
+    assert store.claim(resource, "one", NOW, until)
+    assert store.claim(resource, "two", after, after)
 
 
 def test_everything_is_there_after_opening_again(store: Store, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A fleet is resolved once, when it is asked for, so that an endpoint lives on wha
 models. Kept in a resource as plain JSON; a new ``generation`` means new workers, another count or weight does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -52,14 +52,10 @@ class Fleet:
             )
         return replace(self, variants=tuple(variants.values()))
 
-    def retaining(self, old: "Fleet") -> "Fleet":
-        """The fleet with the weights and counts that ``old`` has for variants of the same name."""
-        kept = {v.name: v for v in old.variants}
-        variants = tuple(
-            replace(v, weight=kept[v.name].weight, count=kept[v.name].count) if v.name in kept else v
-            for v in self.variants
-        )
-        return replace(self, variants=variants)
+    def retaining(self, old: "Fleet", members: Collection[str]) -> "Fleet":
+        """The fleet with those ``members`` ("weight", "count") that ``old`` has for variants of the same name."""
+        kept = {plan.name: {member: getattr(plan, member) for member in members} for plan in old.variants}
+        return replace(self, variants=tuple(replace(plan, **kept.get(plan.name, {})) for plan in self.variants))
 
 
 def to_json(fleet: Fleet) -> dict[str, Any]:

@@ -7,7 +7,7 @@ servers from working on one resource; a server that comes back under its own nam
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,14 +199,12 @@ class Store:
             )
             return [(row.id, row.next_check_at) for row in found]
 
-    def claim(self, resource_id: int, owner: str, now: datetime, lease_s: float) -> bool:
+    def claim(self, resource_id: int, owner: str, now: datetime, until: datetime) -> bool:
         """Take the lease for ``owner``; False while another owner's has not run out."""
         free = or_(resources.c.owner.is_(None), resources.c.owner == owner, resources.c.lease_until < now)
         with self._writing(durable=False) as connection:
             taken = connection.execute(
-                update(resources)
-                .where(resources.c.id == resource_id, free)
-                .values(owner=owner, lease_until=now + timedelta(seconds=lease_s))
+                update(resources).where(resources.c.id == resource_id, free).values(owner=owner, lease_until=until)
             )
             return taken.rowcount == 1
 

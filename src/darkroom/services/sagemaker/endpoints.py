@@ -1,5 +1,6 @@
 """Endpoints and their configurations in SageMaker's words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from darkroom.control.plane import Control
@@ -8,6 +9,8 @@ from darkroom.control.views import Snapshot, VariantStatus
 from darkroom.services.sagemaker.listing import listed, present, query_of
 from darkroom.services.sagemaker.operations import operation, tags_of
 from darkroom.wire.messages import Call
+
+RETAINABLE = {"DesiredWeight": "weight", "DesiredInstanceCount": "count"}
 
 
 @operation
@@ -61,11 +64,17 @@ def describe_endpoint(control: Control, call: Call) -> dict[str, Any]:
 @operation
 def update_endpoint(control: Control, call: Call) -> dict[str, Any]:
     updated = control.update_endpoint(
-        call.params["EndpointName"],
-        call.params["EndpointConfigName"],
-        retain=call.params.get("RetainAllVariantProperties", False),
+        call.params["EndpointName"], call.params["EndpointConfigName"], _retained(call.params)
     )
     return {"EndpointArn": updated.arn}
+
+
+def _retained(params: Mapping[str, Any]) -> set[str]:
+    """What the variants keep of their present selves."""
+    if not params.get("RetainAllVariantProperties"):
+        return set()
+    excluded = {p["VariantPropertyType"] for p in params.get("ExcludeRetainedVariantProperties", ())}
+    return {member for name, member in RETAINABLE.items() if name not in excluded}
 
 
 @operation

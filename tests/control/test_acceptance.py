@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+
+from darkroom.contract.images import image_of
+from darkroom.control import acceptance
+from darkroom.errors import Invalid
+from darkroom.objects.local import LocalStore
+from tests.control.platform import channel, training_request
+
+BUILT_IN = image_of("image-classification:1")
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    store = LocalStore(tmp_path_factory.mktemp("objects"))
+    store.create_bucket("photos")
+    writer = store.writer()
+    writer.write(b"jpeg")
+    store.put("photos", "train/a.jpg", writer.commit(), {})
+    yield store
+    store.close()
+
+
+def check(objects: Any, strict: bool = False, kind: str = "ml.c5.xlarge", **changes: Any) -> None:
+    resources = {"InstanceCount": 1, "InstanceType": kind, "VolumeSizeInGB": 1}
+    request = training_request(ResourceConfig=resources, **changes)
+    acceptance.check_training(request, BUILT_IN, objects, "us-east-1", strict)
+
+
+def test_any_machine_trains_here_and_only_gpus_where_aws_is_wanted(objects: Any) -> None:
+    check(objects)
+    check(objects, strict=True, kind="ml.p2.xlarge")
+    check(objects, strict=True, kind="ml.g4dn.xlarge")
+    with pytest.raises(Invalid) as refused:
+        check(objects, strict=True, kind="ml.c4.2xlarge")
+    assert str(refused.value) == (
+        "Instance type ml.c4.2xlarge is not supported by algorithm image-classification; "
+        "only GPU instances are supported."
+    )
+
+
+def test_what_does_no_harm_is_accepted(objects: Any) -> None:
+    sharded = channel("train", "s3://photos/train", ShuffleConfig={"Seed": 1}, InputMode="FastFile")
+    sharded["DataSource"]["S3DataSource"]["S3DataDistributionType"] = "ShardedByS3Key"
+    check(
+        objects,
+        InputDataConfig=[sharded],
+        EnableManagedSpotTraining=True,
+        DebugHookConfig={"S3OutputPath": "s3://photos/d"},
+        ProfilerConfig={"DisableProfiler": False},
+        RetryStrategy={"MaximumRetryAttempts": 1},
+    )
+
+
+@pytest.mark.parametrize("url", ["http://photos/train", "photos/train", "s3://", "s3:///key"])
+def test_only_s3_urls_are_locations(objects: Any, url: str) -> None:
+    with pytest.raises(Invalid, match="write s3://bucket/prefix"):
+        check(objects, OutputDataConfig={"S3OutputPath": url})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"DataCaptureConfig": {"EnableCapture": True}}, "DataCaptureConfig is not offered"),
+        ({"AsyncInferenceConfig": {"OutputConfig": {}}}, "AsyncInferenceConfig is not offered"),
+        ({"ProductionVariants": [{"VariantName": "v", "ModelName": "m"}] * 2}, "VariantName must be unique"),
+        (
+            {"ProductionVariants": [{"VariantName": "v", "ModelName": "m", "ServerlessConfig": {"MaxConcurrency": 1}}]},
+            "Serverless",
+        ),
+        ({"ProductionVariants": [{"VariantName": "v"}]}, "variant v needs ModelName"),
+    ],
+)
+def test_configurations_that_mean_something_else_are_refused(changes: dict[str, Any], said: str) -> None:
+    request = {
+        "ProductionVariants": [{"VariantName": "v", "ModelName": "m"}],
+        "DataCaptureConfig": {"EnableCapture": False},
+    }
+    acceptance.check_endpoint_config(request)
+    with pytest.raises(Invalid, match=said):
+        acceptance.check_endpoint_config(request | changes)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({}, "PrimaryContainer"),
+        ({"Containers": [{"Image": "a"}, {"Image": "b"}]}, "Containers has 2 members"),
+        ({"PrimaryContainer": {"ModelPackageName": "p"}}, "needs Image"),
+    ],
+)
+def test_a_model_has_one_container(request_: dict[str, Any], said: str) -> None:
+    with pytest.raises(Invalid, match=said):
+        acceptance.containers(request_)
+    assert acceptance.containers({"Containers": [{"Image": "a"}]}) == [{"Image": "a"}]
+
+
+def test_model_data_may_be_said_in_two_ways() -> None:
+    source = {"S3Uri": "s3://b/m.tar.gz", "S3DataType": "S3Object", "CompressionType": "Gzip"}
+    assert acceptance.model_data_url({"ModelDataUrl": "s3://b/m.tar.gz"}) == "s3://b/m.tar.gz"
+    assert acceptance.model_data_url({"ModelDataSource": {"S3DataSource": source}}) == "s3://b/m.tar.gz"
+    with pytest.raises(Invalid, match="CompressionType Gzip"):
+        acceptance.model_data_url({"ModelDataSource": {"S3DataSource": source | {"CompressionType": "None"}}})
