@@ -23,7 +23,7 @@ class Recipe:
 
 RECIPES = (
     Recipe(
-        *(600, 20, 96, 80, 16, 0.1, "crop"),
+        *(600, 20, 96, 60, 16, 0.1, "crop"),
         why="few photos: a small network, seen often; a deeper one would only learn them by heart",
     ),
     Recipe(
