@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import Invalid
-from darkroom.executors import isolation, kernel, records
+from darkroom.executors import isolation, records
 from darkroom.executors.base import Input
 from darkroom.executors.local import LocalExecutor
 from darkroom.testing.executor_contract import BUCKET, WAIT, python
@@ -81,14 +81,42 @@ def test_auto_takes_the_namespace_where_there_is_one(bench: LocalBench, tmp_path
     assert isolated_as(bench) == isolation.NAMESPACE
 
 
-def test_auto_falls_back_to_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise OSError(1, "unshare: Operation not permitted")
+REFUSED = """
+import sys
+from darkroom.executors import isolation, kernel
+def refuse():
+    raise OSError(1, "unshare: Operation not permitted")
+kernel.enter_own_mounts = refuse
+print(isolation.isolate("auto", sys.argv[1], sys.argv[1]))
+try:
+    isolation.isolate("namespace", sys.argv[1], sys.argv[1])
+except isolation.Refused as refused:
+    print(refused)
+"""
 
-    monkeypatch.setattr(kernel, "enter_own_mounts", refuse)
-    assert isolation.isolate(isolation.AUTO, str(tmp_path), str(tmp_path)) == isolation.FOLDER
-    with pytest.raises(isolation.Refused, match="set DARKROOM_ISOLATION=folder"):
-        isolation.isolate(isolation.NAMESPACE, str(tmp_path), str(tmp_path))
+
+def test_where_the_kernel_refuses_auto_takes_a_folder_and_namespace_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert done[0] == "folder"
+    assert done[1].startswith("this machine does not allow a mount namespace on /opt/ml (")
+    assert done[1].endswith("create an empty folder /opt/ml, or set DARKROOM_ISOLATION=folder")
+
+
+def test_a_task_that_insists_on_a_namespace_ends_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = LocalBench(tmp_path, "namespace")
+    (tmp_path / "sitecustomize.py").write_text(
+        "from darkroom.executors import isolation\nisolation.refusal = lambda base: 'Operation not permitted'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = bench.run("print('ran')")
+    assert found.exit_code is None
+    assert "does not allow a mount namespace on /opt/ml (Operation not permitted)" in found.failure
+    assert bench.lines("t") == [f"darkroom: {found.failure}"]
+    bench.close()
 
 
 def test_a_plain_user_gets_a_namespace_too_or_a_folder(tmp_path: Path) -> None:

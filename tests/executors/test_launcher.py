@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.executors import locks, records
+from darkroom.executors import launching, locks, records
 from darkroom.executors.base import Phase
 from darkroom.testing.executor_contract import OVER, WAIT, gone, python, until
 from tests.executors.bench import LocalBench
@@ -129,12 +129,17 @@ def test_a_launcher_that_cannot_start_ends_the_task_with_its_last_word(
 
 def test_a_task_that_was_accepted_before_the_server_died_is_started_by_the_next(bench: LocalBench) -> None:
     bench.executor.close()
-    bench.executor.start(python("t", "print('ran')"))  # accepted; no thread of a closed executor starts it
-    until(lambda: bench.folder("t").exists())
-    until(lambda: not any(t.name == "task t" for t in __import__("threading").enumerate()))
+    task = python("t", "print('ran')")
+    bench.folder("t").mkdir()
+    records.write(bench.folder("t"), records.TASK, launching.task_record(task))  # and then the power went
     bench.reopen()
     assert bench.wait("t", *OVER).exit_code == 0
     assert bench.lines("t") == ["ran"]
+
+
+def test_out_of_memory_the_job_is_the_first_to_go(bench: LocalBench) -> None:
+    bench.run("print(Path('/proc/self/oom_score_adj').read_text())")
+    assert bench.lines("t")[0] == "500"
 
 
 def test_processes_that_hide_from_their_group_end_with_the_launcher(bench: LocalBench) -> None:

@@ -1,15 +1,20 @@
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 from darkroom.executors.removal import remove
 
-
-def become_plain_user(owned: Path) -> None:
-    """One whom file modes bind."""
-    for path, folders, files in os.walk(owned):
+AS_A_PLAIN_USER = """
+import os
+from pathlib import Path
+from darkroom.executors.removal import remove
+if os.geteuid() == 0:
+    for path, folders, files in os.walk("."):
         for name in (".", *folders, *files):
             os.chown(os.path.join(path, name), 65534, 65534, follow_symlinks=False)
     os.setuid(65534)
+remove(Path("task"))
+"""
 
 
 def test_unreadable_folders_go_too_and_links_are_not_followed(tmp_path: Path) -> None:
@@ -21,17 +26,7 @@ def test_unreadable_folders_go_too_and_links_are_not_followed(tmp_path: Path) ->
     (task / "link").symlink_to(outside)
     (task / "work/work/deep").chmod(0)
     (task / "work/work").chmod(0)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.chdir(tmp_path)
-            if os.geteuid() == 0:
-                become_plain_user(tmp_path)
-            remove(Path("task"))
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+    subprocess.run([sys.executable, "-c", AS_A_PLAIN_USER], cwd=tmp_path, check=True)
     assert not task.exists()
     assert outside.stat().st_mode & 0o777 == 0o500
 

@@ -85,6 +85,8 @@ def test_groups_are_described_by_page(store: LogStore, logs: Any) -> None:
     group = pages[0]["logGroups"][0]
     assert (group["creationTime"], group["storedBytes"]) == (NOW_MS, 0)
     assert group["arn"] == "arn:aws:logs:eu-west-1:123456789012:log-group:/a:*"
+    by_arn = logs.describe_log_groups(logGroupIdentifiers=[group["logGroupArn"], "/c", "/none"])["logGroups"]
+    assert [group["logGroupName"] for group in by_arn] == ["/a", "/c"]
     by_pattern = logs.describe_log_groups(logGroupNamePattern="B")["logGroups"]
     assert [group["logGroupName"] for group in by_pattern] == ["/b"]
 
@@ -156,6 +158,8 @@ def test_errors_are_in_aws_words(store: LogStore, logs: Any) -> None:
     code, text = refused(logs.filter_log_events, logGroupName="/mine", filterPattern="{ $.x = 1 }")
     assert code == "InvalidParameterException"
     assert text.startswith("JSON filter patterns are not offered here")
+    newest_first = refused(logs.filter_log_events, logGroupName="/mine", startFromHead=False)
+    assert newest_first[1].startswith("startFromHead=false is not offered here")
     token = {"logGroupName": "/mine", "logStreamName": "s", "nextToken": "nonsense"}
     assert refused(logs.get_log_events, **token) == ("InvalidParameterException", "The specified nextToken is invalid.")
     assert refused(logs.get_log_events, logStreamName="s")[0] == "InvalidParameterException"

@@ -24,7 +24,7 @@ def isolate(mode: str, base: str, scratch: str) -> str:
     """
     if mode == FOLDER:
         return FOLDER
-    reason = _refusal(base)
+    reason = refusal(base)
     if reason is None:
         _enter(base)
         _protect(os.path.join(base, "input", "data"), os.path.join(OPT_ML, "input", "data"), scratch)
@@ -37,7 +37,7 @@ def isolate(mode: str, base: str, scratch: str) -> str:
     )
 
 
-def _refusal(base: str) -> str | None:
+def refusal(base: str) -> str | None:
     """Why there can be no namespace. Tried in a child: out of a half-made one there is no way back."""
     try:
         os.makedirs(OPT_ML, exist_ok=True)

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from darkroom.contract.logs import Writer
@@ -26,6 +27,7 @@ DEFAULT_GRACE_S = 30.0  # SIGTERM that did not come from the server: the machine
 DRAIN_S = 5.0  # for output after everything of the job was killed
 READ_BYTES = 256 * 1024
 CANNOT_RUN = 127
+OOM_SCORE = 500  # of 1000
 HANDLED = (signal.SIGTERM, signal.SIGCHLD)
 IGNORED = (signal.SIGHUP, signal.SIGINT)  # and SIGPIPE, by Python
 
@@ -155,6 +157,7 @@ def _become_command(spec: dict[str, Any], isolated: str, output: int, launcher: 
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        _offer_to_the_oom_killer()
         os.chdir(spec[isolated]["cwd"])
         if isolated == isolation.FOLDER and os.geteuid() == 0:
             kernel.obey_file_modes()  # else root could write into stored objects through linked input
@@ -166,6 +169,12 @@ def _become_command(spec: dict[str, Any], isolated: str, output: int, launcher: 
             file.write(text)
     finally:
         os._exit(CANNOT_RUN)
+
+
+def _offer_to_the_oom_killer() -> None:
+    """When memory runs out, the job is to go, not its launcher or the server."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(OOM_SCORE))
 
 
 def _listen_to_signals() -> int:

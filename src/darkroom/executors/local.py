@@ -30,6 +30,7 @@ from darkroom.telemetry.logs import LogStore
 
 LOG = logging.getLogger(__name__)
 PROBE_EVERY_S = 0.05
+RETRY_EVERY_S = 1.0
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,150}")
 
 
@@ -190,11 +191,15 @@ class LocalExecutor:
             self._watcher.watch(pid, task_id)
 
     def _fail(self, task_id: str, failure: str) -> None:
-        if self._closing.is_set():  # perhaps that is why; the next server begins again
-            return
         record = {"failure": failure[: records.FAILURE_CHARS], "at_ms": int(self._now().timestamp() * 1000)}
-        records.write(self._folder(task_id), records.FAILED, record)
-        self._watcher.announce(task_id)
+        while not self._closing.is_set():  # closing may be the very reason; the next server begins again
+            try:
+                records.write(self._folder(task_id), records.FAILED, record)
+                self._watcher.announce(task_id)
+                return
+            except OSError as error:
+                LOG.error("cannot write down that task %s failed, trying again: %s", task_id, error)
+                self._closing.wait(RETRY_EVERY_S)
 
     def _adopt(self, task_id: str) -> None:
         """Watch over the launcher of an earlier server."""

@@ -1,5 +1,6 @@
 """CloudWatch Logs: says ``telemetry.logs`` in AWS's words. Times are epoch milliseconds, as in its API."""
 
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ def describe_log_groups(part: Logs, call: Call) -> dict[str, Any]:
     prefix, pattern = call.params.get("logGroupNamePrefix"), call.params.get("logGroupNamePattern")
     if prefix and pattern:
         raise Invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+    if identifiers := call.params.get("logGroupIdentifiers"):
+        wanted = {_name_in(identifier) for identifier in identifiers}
+        return {
+            "logGroups": [_group(part, call, g) for g in part.store.groups(limit=sys.maxsize)[0] if g.name in wanted]
+        }
     groups, token = part.store.groups(
         prefix or "",
         contains=pattern or "",
@@ -125,6 +131,8 @@ def filter_log_events(part: Logs, call: Call) -> dict[str, Any]:
     names, prefix, end_ms = (call.params.get(k) for k in ("logStreamNames", "logStreamNamePrefix", "endTime"))
     if names and prefix:
         raise Invalid("logStreamNames and logStreamNamePrefix are mutually exclusive parameters.")
+    if not call.params.get("startFromHead", True):
+        raise Invalid("startFromHead=false is not offered here: events come earliest first. Narrow startTime instead.")
     found = part.store.filter(
         _group_name(call.params),
         streams=names,
@@ -204,7 +212,12 @@ def _group_name(params: Mapping[str, Any]) -> str:
     name, identifier = params.get("logGroupName"), params.get("logGroupIdentifier")
     if (name is None) == (identifier is None):
         raise Invalid("Exactly one of logGroupName and logGroupIdentifier must be given.")
-    return str(name or str(identifier).partition(":log-group:")[2].removesuffix(":*") or identifier)
+    return str(name or _name_in(str(identifier)))
+
+
+def _name_in(identifier: str) -> str:
+    """The name of a group given by name or ARN."""
+    return identifier.partition(":log-group:")[2].removesuffix(":*") or identifier
 
 
 def _in_aws_words(error: DarkroomError) -> ServiceError:
