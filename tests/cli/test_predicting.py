@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.console import Failure
-from darkroom.cli.predicting import Answer, bar, expected, found, ranked, record
+from darkroom.cli.predicting import Answer, bar, expected, found, ranked, record, show, summary
 
 
 def test_an_answer_with_names_is_ranked() -> None:
@@ -53,3 +53,24 @@ def test_records_are_json_with_every_class() -> None:
         "classes": [{"class": "cat", "probability": 0.9}, {"class": "dog", "probability": 0.1}],
     }
     assert record(Answer(Path("x.jpg"), fault="not an image")) == {"photo": "x.jpg", "error": "not an image"}
+
+
+def test_names_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """rich would take [old] for a style."""
+    show(
+        [Answer(Path("[old]/a.jpg"), (("[red] car", 0.9), ("b", 0.1))), Answer(Path("[old]/b.jpg"), fault="no [/]")], 1
+    )
+    said = capsys.readouterr()
+    assert "[old]/a.jpg" in said.out
+    assert "[red] car" in said.out
+    assert "[old]/b.jpg no [/]" in said.err
+
+
+def test_the_summary_counts_what_is_right_where_that_is_known() -> None:
+    ranking = (("cat", 0.9), ("dog", 0.1))
+    answers = [Answer(Path("dog/1.jpg"), ranking, 0.01), Answer(Path("cat/2.jpg"), ranking, 0.03)]
+    assert (
+        summary(answers, truths=True)
+        == "2 photos, [bold]1 of them right (50%)[/], 20.0 ms in the middle, 30.0 ms at most"
+    )
+    assert summary(answers, truths=False) == "2 photos, 20.0 ms in the middle, 30.0 ms at most"

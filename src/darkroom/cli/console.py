@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -18,6 +19,11 @@ class Failure(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def plain(text: object) -> str:
+    """Text that came from a user (a path, the name of a class), safe inside markup."""
+    return escape(str(text))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> Failure:

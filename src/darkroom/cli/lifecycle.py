@@ -12,7 +12,7 @@ from rich.table import Table
 
 from darkroom import client_files, identity, instance
 from darkroom.cli import server
-from darkroom.cli.console import Failure, err, out
+from darkroom.cli.console import Failure, err, out, plain
 from darkroom.cli.options import with_settings
 from darkroom.settings import Settings, help_of
 
@@ -51,7 +51,7 @@ def down() -> None:
     settings = server.loaded()
     stopped = server.stop(settings.home)
     if stopped is None:
-        out.print(f"No server runs on {settings.home}")
+        out.print(f"No server runs on {settings.home}", markup=False)
         return
     out.print(f"Darkroom is down (process {stopped.pid} ended)")
     out.print("Running training jobs go on, and endpoints come back: darkroom up picks them up again", style="dim")
@@ -67,7 +67,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As one JSON obj
         record |= dataclasses.asdict(found) if found else {}
         out.print(json.dumps(record | {"health": said}), markup=False)
     elif found is None:
-        out.print(f"Darkroom does not run on {settings.home}; start it with: darkroom up")
+        out.print(f"Darkroom does not run on {settings.home}; start it with: darkroom up", markup=False)
     else:
         _say_status(server.settings_of_running(settings), found.pid, said)
     if said is None:
@@ -119,7 +119,7 @@ def settings() -> None:
         table.add_row(field.name, "(set)" if field.name == "s3_secret" and value else str(value), help_of(field.name))
     out.print(table, soft_wrap=False)
     out.print("Each is an option of darkroom up, a variable (DARKROOM_PORT for port) and a line of", style="dim")
-    out.print(f"{now.home / 'darkroom.toml'} (port = 9461); they count in this order.", style="dim")
+    out.print(f"{now.home / 'darkroom.toml'} (port = 9461); they count in this order.", style="dim", markup=False)
 
 
 def exports(variables: dict[str, str], unset: list[str], shell: str) -> list[str]:
@@ -153,13 +153,15 @@ def _say_how_to_use(settings: Settings, named_home: Path | None) -> None:
     )
     width = max(len(command) for command, _ in rows)
     for command, meaning in rows:
-        out.print(f"  [bold]{command:{width}}[/]  [dim]{meaning}[/]")
-    out.print(f"[dim]data: {settings.home}   log: {settings.home / instance.LOG}[/]")
+        out.print(f"  [bold]{plain(command)}[/]{'':{width - len(command)}}  [dim]{meaning}[/]")
+    out.print(f"data: {settings.home}   log: {settings.home / instance.LOG}", style="dim", markup=False)
 
 
 def _say_status(settings: Settings, pid: int, said: dict[str, Any] | None) -> None:
     if said is None:
-        out.print(f"[bold red]Darkroom runs but does not answer[/] (process {pid}); see {settings.home / instance.LOG}")
+        out.print(
+            f"[bold red]Darkroom runs but does not answer[/] (process {pid}); see {plain(settings.home / instance.LOG)}"
+        )
         return
     out.print(f"[bold green]Darkroom is up[/] at {client_files.url(settings)}")
     rows = {"process": pid, "region": settings.region, "home": settings.home, "log": settings.home / instance.LOG}

@@ -62,7 +62,7 @@ def main() -> None:
     except DarkroomError as error:
         say_failure(str(error))
         sys.exit(2 if isinstance(error, Invalid) else 1)
-    except botocore.exceptions.EndpointConnectionError:
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
         say_failure("the server does not answer; see: darkroom status, and start it with: darkroom up")
         sys.exit(1)
     except botocore.exceptions.ClientError as error:

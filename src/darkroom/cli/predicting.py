@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from darkroom.cli.connection import Connection, code_of, connect, message_of
-from darkroom.cli.console import Failure, err, out
+from darkroom.cli.console import Failure, err, out, plain
 from darkroom.cli.deploying import describe_endpoint
 from darkroom.cli.jobs import plain_table
 from darkroom.formats.folders import SUFFIXES
@@ -21,6 +21,8 @@ from darkroom.formats.folders import SUFFIXES
 VERBOSE = "application/jsonlines;verbose"
 CONTENT_TYPE = "application/x-image"
 BAR_WIDTH = 16
+MAX_BODY_BYTES = 5 * 2**20  # SageMaker's own limit is 6 MiB, and cameras make larger files
+LARGE_SIDE = 1024  # pixels, the shorter side
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def found(photos: Sequence[Path]) -> list[Path]:
 def ask(connection: Connection, endpoint: str, photos: Sequence[Path], clock: Callable[[], float]) -> Iterator[Answer]:
     """One request after another, so that each time is that of one photo alone."""
     for photo in photos:
-        body = photo.read_bytes()
+        body = _sendable(photo)
         began = clock()
         try:
             said = connection.runtime.invoke_endpoint(
@@ -85,6 +87,19 @@ def ask(connection: Connection, endpoint: str, photos: Sequence[Path], clock: Ca
             yield Answer(photo, fault=_reason(error))
             continue
         yield Answer(photo, ranked(json.loads(said)), clock() - began)
+
+
+def _sendable(photo: Path) -> bytes:
+    """The file's own bytes; a very large photo is made smaller, to a size still far above any network's."""
+    body = photo.read_bytes()
+    if len(body) <= MAX_BODY_BYTES:
+        return body
+    from darkroom.imaging.shrink import shrink  # noqa: PLC0415 - heavy: cv2
+
+    try:
+        return shrink(body, LARGE_SIDE)
+    except ValueError:
+        return body  # let the endpoint say what is wrong with it
 
 
 def _reason(error: ClientError) -> str:
@@ -122,7 +137,7 @@ def show(answers: Sequence[Answer], top: int) -> None:
         out.print(table)
     for answer in answers:
         if answer.fault:
-            err.print(f"[red]{_shown(answer.photo)}[/] {answer.fault}")
+            err.print(f"[red]{plain(_shown(answer.photo))}[/] {plain(answer.fault)}")
     if not good:
         raise Failure("no photo could be read; the reasons stand above")
     if len(good) > 1:
@@ -152,13 +167,13 @@ def bar(probability: float, width: int = BAR_WIDTH) -> str:
 
 
 def _add_rows(table: Table, answer: Answer, top: int, truths: bool) -> None:
-    title = _shown(answer.photo)
+    title = plain(_shown(answer.photo))
     for rank, (name, probability) in enumerate(answer.ranking[:top]):
         wrong = truths and rank == 0 and name != answer.photo.parent.name
         first = rank == 0
         table.add_row(
             title if first else "",
-            f"[red]{name} ✗[/]" if wrong else name,
+            f"[red]{plain(name)} ✗[/]" if wrong else plain(name),
             f"{probability:.1%}",
             f"[{'cyan' if first else 'dim'}]{bar(probability)}[/]",
             f"{answer.seconds * 1000:.1f}" if first else "",

@@ -124,6 +124,8 @@ def _alive(pid: int) -> bool:
 
 
 def _refuse_taken_port(settings: Settings) -> None:
+    if not 0 < settings.port < 2**16:
+        raise Failure(f"port {settings.port} is none; choose one of 1 to 65535", 2)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,5 +1,6 @@
 """``train``: a folder of class folders becomes a training job, packed, uploaded, started and watched."""
 
+import os
 import re
 import tempfile
 import time
@@ -19,7 +20,7 @@ from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters, parse
 from darkroom.cli import recipes
 from darkroom.cli.connection import Connection, connect, message_of
-from darkroom.cli.console import Failure, duration, err, out
+from darkroom.cli.console import Failure, duration, err, out, plain
 from darkroom.cli.job_log import Progress
 from darkroom.cli.watching import watch
 from darkroom.formats import folders
@@ -212,14 +213,14 @@ def _pack_all(
     def read(path: Path) -> bytes:
         return shrink(path.read_bytes(), shorter_side)
 
-    counts = {}
+    counts, threads = {}, len(os.sched_getaffinity(0))
     total = sum(len(samples) for samples in channels.values())
     with _steps("Packing", total, MofNCompleteColumn()) as step:
         for name, samples in channels.items():
             files[name].parent.mkdir()
-            packed = folders.pack(samples, files[name], lambda _: step(1), read=read)
+            packed = folders.pack(samples, files[name], lambda _: step(1), read=read, threads=threads)
             for path, reason in packed.skipped:
-                err.print(f"[yellow]left out[/] {path}: {reason}", soft_wrap=True)
+                err.print(f"[yellow]left out[/] {plain(path)}: {plain(reason)}")
             if not packed.count:
                 raise Failure(f"no photo for {name} could be read; the reasons stand above")
             counts[name] = packed.count
