@@ -145,6 +145,12 @@ def test_health_has_its_time_and_not_more() -> None:
     assert "did not pass the ping health check" in after.observed["reason"]
 
 
+def test_what_can_never_start_fails() -> None:
+    failed, _ = step(at(State.CREATING, {FIRST: worker(seen=False)}, start_failure="no such image"), {})
+    assert failed.state == "failed"
+    assert failed.observed["reason"].endswith("no such image")
+
+
 def test_a_worker_lost_while_creating_gets_three_more_chances() -> None:
     resource, now = at(State.CREATING, {FIRST: worker()}), NOW
     for _ in range(20):

@@ -161,6 +161,13 @@ def test_woken_while_busy_means_looked_at_again(rig: Rig) -> None:
     assert rig.keeper.acts == ["m-0", "m-1", "m-2"]
 
 
+def test_what_is_known_already_is_no_news(rig: Rig) -> None:
+    made = rig.create()
+    rig.keeper.act = lambda resource, action: {"fault": "the same"}  # type: ignore[method-assign]
+    rig.reconciler.step(made.id)
+    assert rig.store.load(made.id).observed == {"fault": "the same"}
+
+
 def test_one_that_never_rests_is_a_fault_of_ours(rig: Rig) -> None:
     made = rig.create()
     rig.keeper.decide = lambda resource, facts, now: Decision(  # type: ignore[method-assign]

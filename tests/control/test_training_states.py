@@ -119,6 +119,15 @@ def test_an_upload_that_is_refused_fails_the_job() -> None:
     assert decision.change.observed["reason"] == "ClientError: Artifact upload failed: no bucket named 'gone'"
 
 
+def test_what_can_never_start_fails() -> None:
+    decision = training.decide(
+        job("starting", {"start_failure": "no such image"}), facts(SEEN["absent"]), NOW, SETTINGS
+    )
+    assert told(decision) == [("Failed", "Training job failed")]
+    assert decision.change is not None
+    assert decision.change.observed["reason"] == "InternalServerError: it cannot be started: no such image"
+
+
 def test_the_deadline_counts_from_training_start() -> None:
     running = facts(SEEN["running"])
     before, after = CREATED + timedelta(seconds=99.9), CREATED + timedelta(seconds=100)

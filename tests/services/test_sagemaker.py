@@ -14,7 +14,17 @@ from botocore.exceptions import ClientError
 
 from darkroom.control.resources import Kind
 from darkroom.control.states.endpoint import State
-from tests.control.platform import BUCKET, ROLE, TEST_IMAGE, Platform, channel, client, serving, training_request
+from tests.control.platform import (
+    BUCKET,
+    ROLE,
+    TEST_IMAGE,
+    TEST_IMAGES,
+    Platform,
+    channel,
+    client,
+    serving,
+    training_request,
+)
 
 BUILT_IN = "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"
 DEADLINE_S = 60
@@ -549,6 +559,13 @@ def test_a_crashed_worker_is_replaced(live: Live) -> None:
     )
     assert live.invoke("killed") == "uploaded []"
     assert live.sagemaker.describe_endpoint(EndpointName="killed")["EndpointStatus"] == "InService"
+
+
+def test_a_job_is_described_after_its_image_is_gone(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.train("described")
+    monkeypatch.delitem(TEST_IMAGES, "test-program")
+    assert live.sagemaker.describe_training_job(TrainingJobName="described")["TrainingJobStatus"] == "Completed"
+    assert live.sagemaker.list_training_jobs(NameContains="described")["TrainingJobSummaries"]
 
 
 def test_every_described_member_survives_the_wire(live: Live) -> None:

@@ -14,6 +14,7 @@ from darkroom.control.states.decision import Action, Decision, Facts, Forget, Pu
 from darkroom.control.states.fleet import DEFAULT_HEALTH_TIMEOUT_S, Fleet, VariantPlan
 from darkroom.control.store.queries import Store
 from darkroom.control.training_jobs import tail
+from darkroom.errors import Invalid
 from darkroom.executors.base import Executor, Phase
 from darkroom.settings import Settings
 from darkroom.telemetry.logs import LogStore
@@ -59,7 +60,7 @@ class Endpoints:
             case Withdraw(name):
                 self._routes.withdraw(name)
             case Start(task):
-                self._start(endpoint, task)
+                return self._start(endpoint, task)
             case Stop(task, grace_s):
                 self._executor.stop(task, grace_s)
             case Forget(task):
@@ -68,14 +69,19 @@ class Endpoints:
                 raise AssertionError(f"an endpoint has no use for {action}")
         return {}
 
-    def _start(self, endpoint: Resource, task: str) -> None:
+    def _start(self, endpoint: Resource, task: str) -> Mapping[str, Any]:
+        """What can never start fails the deployment; other faults are tried again."""
         worker = staff.workers_of(endpoint)[task]
         fleets = (states.fleet_of(endpoint), states.serving_fleet(endpoint))
         fleet = next(f for f in fleets if f is not None and f.generation == worker.generation)
         variant = fleet.variant(worker.variant)
         assert variant is not None
-        image = self._image_of(variant.image)
-        self._executor.start(plans.worker_task(endpoint, task, variant, image, self._settings.region))
+        try:
+            image = self._image_of(variant.image)
+            self._executor.start(plans.worker_task(endpoint, task, variant, image, self._settings.region))
+        except Invalid as error:
+            return {"start_failure": str(error)}
+        return {}
 
 
 def resolved(store: Store, config_name: str, generation: int) -> Fleet:

@@ -21,7 +21,7 @@ from darkroom.control.states.decision import Decision
 from darkroom.control.states.fleet import to_json
 from darkroom.control.store.queries import Store
 from darkroom.control.training_jobs import TrainingJobs
-from darkroom.errors import NotFound
+from darkroom.errors import Invalid, NotFound
 from darkroom.executors.base import Executor
 from darkroom.objects.base import ObjectStore
 from darkroom.settings import Settings
@@ -169,8 +169,11 @@ class Control:
         return Page([views.snapshot(item) for item in page.items], page.next)
 
     def _training_view(self, job: Resource) -> views.TrainingJob:
-        definitions = job_metrics.definitions(job.request, self._training_image(job.request))
-        return views.training_job(job, self._store.events(job.id), definitions)
+        try:
+            image = self._training_image(job.request)
+        except Invalid:  # offered once, and described for ever
+            image = Image("", "")
+        return views.training_job(job, self._store.events(job.id), job_metrics.definitions(job.request, image))
 
     # ---- change ----
 

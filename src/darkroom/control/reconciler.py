@@ -191,13 +191,14 @@ class Reconciler:
         return self._store.apply(resource, decision.change, self._now())
 
     def _act(self, keeper: Keeper, resource: Resource, decision: Decision) -> bool:
-        """Do what was decided; True where something is to be remembered of it (it is written, or decided anew)."""
+        """Do what was decided; True where something new is to be remembered of it (it is written, or decided anew)."""
         found: dict[str, Any] = {}
         for action in decision.actions:
             found |= keeper.act(resource, action)
-        if found:
-            self._store.apply(resource, _remembering(resource, found), self._now())
-        return bool(found)
+        if all(resource.observed.get(name) == value for name, value in found.items()):
+            return False
+        self._store.apply(resource, _remembering(resource, found), self._now())
+        return True
 
 
 def _remembering(resource: Resource, found: Mapping[str, Any]) -> Change:

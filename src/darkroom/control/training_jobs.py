@@ -11,7 +11,7 @@ from darkroom.control.locations import output_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training
 from darkroom.control.states.decision import Action, Decision, Facts, Forget, Start, Stop, Upload
-from darkroom.errors import DarkroomError, NotFound
+from darkroom.errors import DarkroomError, Invalid, NotFound
 from darkroom.executors.base import Executor, LogTarget, Observation, Phase
 from darkroom.objects.base import ObjectStore
 from darkroom.settings import Settings
@@ -56,8 +56,7 @@ class TrainingJobs:
         """Carry out one action; answers what is to be remembered of it. Doing it twice does it once."""
         match action:
             case Start():
-                image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
-                self._executor.start(plans.training_task(job, image, self._settings.region))
+                return self._start(job)
             case Stop(task, grace_s):
                 self._executor.stop(task, grace_s)
             case Upload(task):
@@ -66,6 +65,15 @@ class TrainingJobs:
                 self._executor.forget(task)
             case _:
                 raise AssertionError(f"a training job has no use for {action}")
+        return {}
+
+    def _start(self, job: Resource) -> Mapping[str, Any]:
+        """What can never start (an image that is no longer offered, …) fails the job; other faults are tried again."""
+        try:
+            image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
+            self._executor.start(plans.training_task(job, image, self._settings.region))
+        except Invalid as error:
+            return {"start_failure": str(error)}
         return {}
 
     def _upload(self, job: Resource, seen: Observation) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ def update(endpoint: Resource, fleet: Fleet, now: datetime) -> Decision:
     """The user asks for another fleet. Raises Conflict unless the endpoint is in service."""
     if endpoint.state != State.IN_SERVICE:
         raise Conflict(endpoint.kind, endpoint.name, f'Cannot update in-progress endpoint "{endpoint.arn}".')
-    observed = {k: v for k, v in endpoint.observed.items() if k not in ("reason", "crashes")}
+    observed = {k: v for k, v in endpoint.observed.items() if k not in ("reason", "crashes", "start_failure")}
     desired = {**endpoint.desired, "fleet": fleets.to_json(fleet)}
     return _become(endpoint, State.UPDATING, "Updating the endpoint", observed, now, desired=desired)
 
@@ -116,6 +116,8 @@ def _go_on(endpoint: Resource, workers: Workers, facts: Facts, now: datetime) ->
 def _fault(endpoint: Resource, workers: Workers, facts: Facts, now: datetime) -> str:
     """Why the wanted fleet will not come up; "" while it may. A worker that vanished gets another chance."""
     wanted = fleet_of(endpoint)
+    if "start_failure" in endpoint.observed:
+        return reasons.of_start(endpoint.observed["start_failure"])
     for task, worker in workers.items():
         seen = facts.tasks.get(task, ABSENT)
         if worker.retired or worker.ready or worker.generation != wanted.generation:

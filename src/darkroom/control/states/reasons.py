@@ -52,6 +52,10 @@ def of_worker(variant: str, seen: Observation, tail: Sequence[str]) -> str:
     )
 
 
+def of_start(fault: str) -> str:
+    return _cut(f"InternalServerError: it cannot be started: {fault}")
+
+
 def of_upload(seen: str) -> str:
     return _cut(f"ClientError: Artifact upload failed: {seen}")
 

@@ -152,6 +152,8 @@ def _while_waiting(job: Resource, now: datetime) -> Decision:
 
 def _while_running(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:
     seen = facts.tasks[task]
+    if "start_failure" in job.observed:
+        return _finish(job, job.observed, now, (), reasons.of_start(job.observed["start_failure"]))
     if seen.phase is Phase.ABSENT and job.state == State.STARTING:
         return Decision(actions=(Start(task),), check_at=now + METRICS_EVERY)
     if seen.phase in (Phase.ABSENT, Phase.LOST):
