@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
-from benchmarks import startup
+from benchmarks import front, nasty, s3, startup
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "startup": startup.server,
     "job-start": startup.job,
+    "s3-large": s3.large,
+    "s3-small": s3.small,
+    "invocations": front.invocations,
+    "nasty": nasty.rows,
 }

@@ -20,7 +20,6 @@ from darkroom.control.store.queries import Store
 from darkroom.errors import DarkroomError
 from darkroom.executors.local import LocalExecutor
 from darkroom.objects.base import ObjectStore
-from darkroom.objects.external import ExternalStore
 from darkroom.objects.local import LocalStore
 from darkroom.services import cloudwatch, ecr, iam, logs, runtime, sts
 from darkroom.services.s3 import service as s3
@@ -98,6 +97,9 @@ def build(settings: Settings, now: Callable[[], datetime] = utc_now) -> Parts:
 def _object_store(settings: Settings, now: Callable[[], datetime]) -> ObjectStore:
     if not settings.s3_endpoint:
         return LocalStore(settings.home / "objects", now)
+    # botocore's client half costs a quarter of a second at start: only those who need it pay.
+    from darkroom.objects.external import ExternalStore  # noqa: PLC0415
+
     return ExternalStore(settings.s3_endpoint, settings.s3_key, settings.s3_secret, spool=settings.home / "spool")
 
 

@@ -40,6 +40,7 @@ trainer = ModelTrainer(
 trainer.train(wait=True, logs=True)
 job = trainer._latest_training_job
 print("STATUS", job.training_job_status, job.model_artifacts.s3_model_artifacts)
+print("METRICS", {found.metric_name: found.value for found in job.final_metric_data_list})
 """
 DEPLOY = """
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model
@@ -73,7 +74,7 @@ def test_model_trainer_trains_and_resources_deploy(server: LiveServer, tmp_path:
     outputs = notebooks.run(story, python_of("sdk3"), tmp_path, server.environment(sdk=3), seconds=600)
     log = "\n".join(outputs)
     assert re.search(r"STATUS Completed s3://\S+/model\.tar\.gz", log), log[-3000:]
-    assert "Validation-accuracy=" in log
+    assert re.search(r"METRICS .*'validation:accuracy': [01]\.\d+", log), log[-3000:]
     predicted = re.search(r"PREDICTED \[([^\]]+)\]", log)
     assert predicted
     assert sum(map(float, predicted[1].split(","))) == pytest.approx(1, abs=1e-5)
