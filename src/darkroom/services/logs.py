@@ -9,8 +9,9 @@ from functools import wraps
 from typing import Any
 
 from darkroom.errors import Conflict, DarkroomError, Invalid, NotFound
-from darkroom.telemetry.logs import PAGE_EVENTS, Group, LogStore, Stream
+from darkroom.telemetry.logs import Group, LogStore, Stream
 from darkroom.telemetry.patterns import compile_pattern
+from darkroom.telemetry.search import PAGE_EVENTS
 from darkroom.telemetry.streams import Event
 from darkroom.wire.messages import Call, ServiceError
 from darkroom.wire.operations import Handler, Operations

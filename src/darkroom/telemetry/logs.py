@@ -4,24 +4,20 @@ Nothing is ever copied on the way from a job to a reader: the job's launcher app
 reads. Knows groups, streams, pages and tokens; nothing of AWS's words for them, nor of what the lines say.
 """
 
-import heapq
 import json
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from darkroom.contract import logs
 from darkroom.errors import Conflict, Invalid, NotFound
+from darkroom.telemetry.search import PAGE_BYTES, PAGE_EVENTS, Found, search
 from darkroom.telemetry.streams import Event, StreamFile
 
-PAGE_EVENTS = 10_000
-PAGE_BYTES = 2**20
-EVENTS_AT_ONCE = 50
 MAX_FILE_NAME_BYTES = 240
 SUFFIX = ".log"
 ABOUT = "group.json"
@@ -53,14 +49,6 @@ class Page:
     events: Sequence[Event]
     forward: str
     backward: str
-
-
-@dataclass(frozen=True)
-class Found:
-    """Events of several streams by time, with the name of each one's stream; ``next`` is None at the end."""
-
-    events: Sequence[tuple[str, Event]]
-    next: str | None
 
 
 class LogStore:
@@ -204,20 +192,8 @@ class LogStore:
             names = [name for name in names if name.startswith(prefix)]
         else:
             names = sorted(set(streams))
-        after = _parse_filter_token(token)
-        start_ms = max(start_ms, after[0])
-        sources = [_keyed(self._existing_stream(group, name), name, start_ms, end_ms) for name in names]
-        found: list[tuple[str, Event]] = []
-        size = 0
-        for key, event in heapq.merge(*sources, key=lambda item: item[0]):
-            if key <= after or not matches(event.message):
-                continue
-            size += len(event.message)
-            if len(found) == limit or (found and size > PAGE_BYTES):
-                last_name, last = found[-1]
-                return Found(found, json.dumps([last.timestamp_ms, last_name, last.start]))
-            found.append((key[1], event))
-        return Found(found, None)
+        paths = {name: self._existing_stream(group, name) for name in names}
+        return search(paths, start_ms, end_ms, matches, limit, token)
 
     # ---- files ----
 
@@ -270,23 +246,6 @@ def _cut(events: Iterator[Event], limit: int) -> list[Event]:
     return page
 
 
-Key = tuple[int, str, int]  # (epoch ms, stream, place): the order of events across streams
-
-
-def _keyed(path: Path, stream: str, start_ms: int, end_ms: int | None) -> Iterator[tuple[Key, Event]]:
-    """The events of a stream that are there now, read a few at a time: many streams are searched at once."""
-    with StreamFile(path) as file:
-        place = file.place_of(start_ms)
-        stop = file.end if end_ms is None else file.place_of(end_ms)
-    while place < stop:
-        with StreamFile(path) as file:
-            events = list(islice(file.forwards(place, stop), EVENTS_AT_ONCE))
-        yield from (((event.timestamp_ms, stream, event.start), event) for event in events)
-        if len(events) < EVENTS_AT_ONCE:
-            return
-        place = events[-1].stop
-
-
 def _parse_token(token: str | None) -> tuple[str | None, int | None]:
     if token is None:
         return None, None
@@ -294,16 +253,6 @@ def _parse_token(token: str | None) -> tuple[str | None, int | None]:
     if direction not in ("f", "b"):
         raise Invalid("The specified nextToken is invalid.")
     return direction, _number(place, "nextToken")
-
-
-def _parse_filter_token(token: str | None) -> Key:
-    if token is None:
-        return -1, "", -1
-    try:
-        timestamp_ms, stream, place = json.loads(token)
-        return int(timestamp_ms), str(stream), int(place)
-    except (ValueError, TypeError):
-        raise Invalid("The specified nextToken is invalid.") from None
 
 
 def _page_of_names(names: Sequence[str], limit: int, token: str | None) -> tuple[Sequence[str], str | None]:
