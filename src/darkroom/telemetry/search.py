@@ -35,7 +35,7 @@ def search(
     limit: int,
     token: str | None,
 ) -> Found:
-    """One page of the matching events of start_ms <= time < end_ms; ``paths`` by stream. Raises Invalid: a bad token."""
+    """One page of the matching events of start_ms <= time < end_ms; ``paths`` by stream. Raises Invalid (token)."""
     after = _parsed(token)
     start_ms = max(start_ms, after[0])
     found: list[tuple[str, Event]] = []
