@@ -73,3 +73,12 @@ def test_nobody_gets_in_without_the_key(tmp_path: Path) -> None:
                 getattr(wrong.client(service, endpoint_url=server.url), call)()
             assert caught.value.response["Error"]["Code"] == code
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_that_is_stopped_says_goodbye(tmp_path: Path) -> None:
+    """SIGTERM ends it with exit code 0, its pid file empty: nothing was cut short."""
+    with live_server(tmp_path) as server:
+        assert (tmp_path / "server.pid").read_text()
+    assert server.process is not None
+    assert server.process.returncode == 0
+    assert (tmp_path / "server.pid").read_text() == ""

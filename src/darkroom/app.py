@@ -5,11 +5,13 @@
 
 import logging
 import random
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import FrameType
 
 import uvicorn
 
@@ -35,6 +37,7 @@ from darkroom.wire.service import Service
 from darkroom.wire.sigv4 import Verifier
 
 FLUSH_EVERY_S = 2.0
+WORKER_GRACE_S = 10.0  # for requests in flight when the server is stopped
 log = logging.getLogger("darkroom")
 
 
@@ -59,6 +62,7 @@ class Parts:
     def close(self) -> None:
         self.closing.set()
         self.control.close()
+        self.executor.dismiss_workers(WORKER_GRACE_S)
         self.executor.close()
         self.meter.flush()
 
@@ -105,6 +109,8 @@ def _object_store(settings: Settings, now: Callable[[], datetime]) -> ObjectStor
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises Conflict where another server holds the home folder."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it is done: close, then end
+        signal.signal(number, _exit)
     with instance.claim(settings):
         client_files.write(settings)
         parts = build(settings)
@@ -114,6 +120,10 @@ def serve(settings: Settings) -> None:
             uvicorn.Server(config).run()
         finally:
             parts.close()
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def main() -> int:

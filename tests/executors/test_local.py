@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.testing.executor_contract import ExecutorContract
+from darkroom.executors.base import Phase
+from darkroom.testing.executor_contract import OVER, SERVE, WAIT, ExecutorContract, python
 from tests.executors.bench import LocalBench, namespace_refused
 
 
@@ -24,3 +25,17 @@ class TestNamespace(ExecutorContract):
         bench = LocalBench(tmp_path, "namespace")
         yield bench
         bench.close()
+
+
+def test_a_stopped_server_dismisses_its_workers_and_leaves_its_jobs(tmp_path: Path) -> None:
+    bench = LocalBench(tmp_path, "folder")
+    bench.executor.start(python("worker", SERVE, serves=True))
+    bench.executor.start(python("job", WAIT))
+    bench.wait_ready("worker")
+    bench.wait_line("job", "running")
+    bench.executor.dismiss_workers(10)
+    assert bench.wait("worker", *OVER).exit_code == -15
+    assert bench.executor.observe("job").phase is Phase.RUNNING
+    bench.executor.stop("job", 0)
+    bench.wait("job", *OVER)
+    bench.close()

@@ -111,6 +111,14 @@ class LocalExecutor:
     def tasks(self) -> list[str]:
         return sorted(entry.name for entry in self._tasks.iterdir() if (entry / records.TASK).exists())
 
+    def dismiss_workers(self, grace_s: float) -> None:
+        """Stop every worker that serves: nobody can reach it while no server runs. The next server starts others.
+
+        Workers that are not ready yet go on, lest their end be taken for a fault of the model.
+        """
+        for task_id in sorted(self._ready):
+            self.stop(task_id, grace_s)
+
     def close(self) -> None:
         """Stop this object's threads, not the tasks. May be called again."""
         if not self._closing.is_set():
