@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,15 @@ class Job:
             target.write_bytes(jpeg(int(label[0]) % 3, k))
         lines = [LstLine(k, tuple(label), path) for k, (path, label) in enumerate(zip(paths, labels, strict=True))]
         write_lst(self.channel(f"{channel}_lst") / f"{channel}.lst", lines)
+        return self
+
+    def folders(self, channel: str, counts: Mapping[str, int], start: int = 0) -> "Job":
+        """Class folders with so many images each; the k-th name has the k-th colour."""
+        for label, (name, count) in enumerate(counts.items()):
+            folder = self.channel(channel) / name
+            folder.mkdir(parents=True)
+            for k in range(start, start + count):
+                (folder / f"{k}.jpg").write_bytes(jpeg(label, k))
         return self
 
     def colours(self, train: int = 96, validation: int = 24) -> "Job":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.algorithm import class_names
-from darkroom.algorithm.data.samples import ListedSamples
+from darkroom.algorithm.data.samples import FolderSamples, ListedSamples
 from darkroom.algorithm.failures import CustomerError
 from darkroom.formats.lst import LstLine
 
@@ -44,3 +44,21 @@ def test_the_environment_comes_first(tmp_path):
 def test_a_list_that_is_none(text):
     with pytest.raises(CustomerError, match="must be a JSON list of names"):
         class_names.find({"DARKROOM_CLASSES": text}, [], ListedSamples([], Path("x.lst"), Path()), 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "words"),
+    [
+        ('["n1", "n2"]', ("n1", "n2"), ""),
+        ('["cat", "dog"]', ("cat", "dog"), ""),
+        ('["dog", "cat"]', ("cat", "dog"), "DARKROOM_CLASSES has another order than the class folders"),
+        ('["n1"]', ("cat", "dog"), "DARKROOM_CLASSES has 1 names for 2 class folders"),
+    ],
+)
+def test_class_folders_may_be_renamed_and_not_confused(given, expected, words):
+    names, fault = class_names.find(
+        {"DARKROOM_CLASSES": given}, [], FolderSamples([], ("cat", "dog"), Path()), num_classes=2
+    )
+    assert names == expected
+    assert fault.startswith(words)
+    assert bool(fault) == bool(words)

@@ -46,15 +46,6 @@ def test_channel_without_files(job, fault):
     assert fault().startswith("No .rec file was found in the train channel, which holds no file.")
 
 
-def test_images_without_lst(job, fault):
-    job.settings()
-    (job.channel("train") / "cat.jpg").write_bytes(jpeg(0, 0))
-    assert fault() == (
-        "No .rec file was found in the train channel, which holds 1 .jpg. To train on image files, add the channel "
-        "train_lst with a .lst file that lists them."
-    )
-
-
 def test_empty_rec(job, fault):
     job.settings().records("train", [])
     assert fault().startswith("Unable to start training. Empty .rec file in train channel. train.rec holds no record")
@@ -82,7 +73,7 @@ def test_lst_names_images_that_are_not_there(job, fault):
         (job.channel("train") / f"x/{k}.jpg").unlink()
     assert fault() == (
         "Invalid lst file in the train channel. 4 of the 5 images that train.lst lists are not in the channel: "
-        "x/1.jpg, x/2.jpg, x/3.jpg, …. Upload them, or take their lines out."
+        "x/1.jpg (line 2), x/2.jpg (line 3), x/3.jpg (line 4), …. Upload them, or take their lines out."
     )
 
 
@@ -92,9 +83,32 @@ def test_lst_paths_relative_to_the_wrong_folder(job, fault):
     assert "relative to the channel's S3 prefix" in fault()
 
 
-def test_lst_cannot_reach_outside_of_its_channel(job, fault):
-    job.settings().listed("train", ["../secret.jpg"], [(0,)])
-    assert "are not in the channel: ../secret.jpg" in fault()
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("../secret.jpg", "the path '../secret.jpg' leaves the channel with \"..\""),
+        ("cat/../../secret.jpg", "the path 'cat/../../secret.jpg' leaves the channel with \"..\""),
+        ("/etc/passwd", "the path '/etc/passwd' is absolute"),
+        ("C:\\photos\\a.jpg", "is absolute"),
+    ],
+)
+def test_lst_cannot_reach_outside_of_its_channel(job, fault, path, words):
+    job.settings().listed("train", ["a.jpg"], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text(f"0\t0\ta.jpg\n\n1\t0\t1\t{path}\n")
+    reason = fault()
+    assert reason.startswith("Invalid lst file in the train channel. train.lst, line 3, column 4: the path '")
+    assert words in reason
+
+
+def test_lst_with_the_separators_of_windows(job, fault):
+    job.settings().listed("train", ["cat/a.jpg"], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text("0\t0\tcat\\a.jpg\n")
+    assert fault().endswith("cat\\a.jpg (line 1). Write folders with / and not with \\ in the .lst.")
+
+
+def test_a_label_of_a_lst_that_is_no_class_names_its_line(job, fault):
+    job.settings().listed("train", ["a.jpg", "b.jpg"], [(0,), (3,)])
+    assert fault().startswith("The label 3 of b.jpg (line 2 of train.lst) in the train channel is not one of 0 … 2")
 
 
 def test_two_lst_files(job, fault):
@@ -146,7 +160,8 @@ def test_batch_larger_than_the_set_names_both_numbers(job, fault):
     job.settings(mini_batch_size=128).records("train", [0] * 84)
     assert fault() == (
         "The number of input images must be bigger or equal to the mini_batch_size. The train channel has 84 images "
-        "and mini_batch_size is 128: use a mini_batch_size of at most 84."
+        "and mini_batch_size is 128: use a mini_batch_size of at most 84, or let it be lowered with "
+        "DARKROOM_CLAMP_BATCH=1 in the job's Environment."
     )
 
 

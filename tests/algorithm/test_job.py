@@ -149,6 +149,27 @@ def test_strict_keeps_sagemakers_arithmetic(job, run):
     ]
 
 
+def test_a_batch_larger_than_the_set_is_lowered_on_request(job, run):
+    job.settings(mini_batch_size=64).colours(train=20, validation=0)
+    code, messages = run(DARKROOM_CLAMP_BATCH="1")
+    assert code == exits.OK
+    said = "The train channel has 20 images and mini_batch_size is 64; it is lowered to 20 (DARKROOM_CLAMP_BATCH)."
+    assert f"WARNING {said}" in messages
+    assert "mini_batch_size: 20" in messages
+    assert artifact.load(job.base / "model").num_layers == 20
+
+
+@pytest.mark.parametrize("shape", ["1,28,28", "3,28,28"])
+def test_labels_of_a_lst_may_be_floats_and_lines_end_as_in_windows(job, run, shape):
+    job.settings(image_shape=shape).listed("train", [f"{k}.jpg" for k in range(48)], [(k % 3,) for k in range(48)])
+    lines = "".join(f"{min(k, 46)}\t{k % 3}.0\t{k}.jpg\r\n" for k in range(48))
+    (job.channel("train_lst") / "train.lst").write_bytes(lines.encode())
+    code, messages = run()
+    assert code == exits.OK
+    assert "WARNING train.lst, line 48: the index 46 was already used in line 47" in messages
+    assert artifact.load(job.base / "model").image_shape == tuple(map(int, shape.split(",")))
+
+
 def test_pretrained_weights_are_warned_about(job, run):
     job.settings(use_pretrained_model=1).colours(train=16, validation=0)
     code, messages = run()

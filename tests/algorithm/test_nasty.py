@@ -27,6 +27,6 @@ def test_nasty_files_train_or_are_named(job, run):
     code, messages = run()
     assert code == exits.OK
     (count,) = [int(found[1]) for text in messages if (found := re.match(r"WARNING (\d+) of the \d+ images", text))]
-    named = [text for text in messages if re.match(r"WARNING \S+ \(index \d+ of train\.lst\): .{10}", text)]
+    named = [text for text in messages if re.match(r"WARNING \S+ \(line \d+ of train\.lst\): .{10}", text)]
     assert len(named) == count > 0
     assert f"num_training_samples: {len(lines) - count}" in messages

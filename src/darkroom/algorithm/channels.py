@@ -1,23 +1,21 @@
-"""What the channels hold: .rec files, or images with a .lst that names them. Doubts are said before training starts.
+"""What the channels hold: .rec files, images with a .lst that names them, or a folder of images for each class.
 
-Knows the folder layout and the two formats; decodes nothing.
+Knows the folder layout and what may lie in it; doubts are said before training starts. Decodes nothing.
 """
 
 import json
 import logging
-import os
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from darkroom.algorithm.data.samples import ListedSamples, RecordSamples, Samples
+from darkroom.algorithm.class_folders import REMEDY, contents, is_image, open_folders
+from darkroom.algorithm.data.samples import RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.listed import open_listed
 from darkroom.contract.layout import Layout
-from darkroom.formats.lst import LstError, LstLines, read_lst
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+RECORDIO = "application/x-recordio"
 
 
 @dataclass(frozen=True)
@@ -38,27 +36,36 @@ class _Place:
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def has(self, channel: str) -> bool:
-        return channel in self.config or self.layout.channel(channel).is_dir()
+        return channel in self.config or self.folder(channel).is_dir()
+
+    def folder(self, channel: str) -> Path:
+        return self.layout.channel(channel)
 
     def files(self, channel: str) -> list[Path]:
-        return sorted(path for path in self.layout.channel(channel).rglob("*") if path.is_file())
+        return sorted(path for path in self.folder(channel).rglob("*") if path.is_file())
+
+    def content_type(self, channel: str) -> str:
+        """Without its parameters, in small letters; empty where the job gave none."""
+        given = str(self.config.get(channel, {}).get("ContentType") or "")
+        return given.partition(";")[0].strip().lower()
 
 
-def open_channels(layout: Layout, log: logging.Logger) -> Channels:
-    """The images of the job's channels. Raises CustomerError."""
+def open_channels(layout: Layout, log: logging.Logger, strict: bool = False) -> Channels:
+    """The images of the job's channels. ``strict``: no class folders, as on SageMaker. Raises CustomerError."""
     place = _Place(layout, _read_config(layout.config / "inputdataconfig.json"))
     _refuse_what_is_not_offered(place)
     if not place.has("train"):
         given = ", ".join(sorted(place.config)) or "none"
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
     listed = place.has("train_lst") or place.has("validation_lst")
-    read = _open_listed if listed else _open_records
-    return Channels(
-        train=read(place, "train", log),
-        validation=read(place, "validation", log) if place.has("validation") else None,
-        listed=listed,
-        folder=layout.channel("train"),
-    )
+    if listed:
+        train, validation = _all_listed(place, log)
+    elif _holds_folders(place):
+        train, validation = _all_folders(place, strict, log)
+    else:
+        train = _open_records(place, "train", log)
+        validation = _open_records(place, "validation", log) if place.has("validation") else None
+    return Channels(train, validation, listed, place.folder("train"))
 
 
 def hosts(layout: Layout) -> list[str]:
@@ -83,11 +90,47 @@ def _refuse_what_is_not_offered(place: _Place) -> None:
         raise CustomerError(f"Training on {len(machines)} machines is not offered yet. Set InstanceCount to 1.")
 
 
+# Image files ----------------------------------------------------------------------------------------------------------
+
+
+def _all_listed(place: _Place, log: logging.Logger) -> tuple[Samples, Samples | None]:
+    def opened(channel: str) -> Samples:
+        return open_listed(place.folder(channel), place.folder(f"{channel}_lst"), channel, log)
+
+    return opened("train"), opened("validation") if place.has("validation") else None
+
+
+def _all_folders(place: _Place, strict: bool, log: logging.Logger) -> tuple[Samples, Samples | None]:
+    if strict:
+        raise CustomerError(
+            "The train_lst channel is missing. SageMaker reads images only with a .lst file that lists them, and "
+            "DARKROOM_STRICT asks for its ways; without it class folders suffice."
+        )
+    train = open_folders(place.folder("train"), "train", None, log)
+    if not place.has("validation"):
+        return train, None
+    return train, open_folders(place.folder("validation"), "validation", train.classes, log)
+
+
+def _holds_folders(place: _Place) -> bool:
+    """Whether the train channel is one of class folders: by what lies in it, and by its content type where it holds
+    both images and .rec files. Raises CustomerError where that says nothing."""
+    files, declared = place.files("train"), place.content_type("train")
+    if declared == RECORDIO or not any(map(is_image, files)):
+        return False
+    if not declared and any(path.suffix == ".rec" for path in files):
+        raise CustomerError(
+            f"The train channel holds .rec files and images ({contents(files)}). Set its ContentType: {RECORDIO} to "
+            "train on the records, application/x-image to train on the images."
+        )
+    return True
+
+
 # RecordIO -------------------------------------------------------------------------------------------------------------
 
 
 def _open_records(place: _Place, channel: str, log: logging.Logger) -> Samples:
-    log.info("Searching for .rec files in %s.", place.layout.channel(channel))
+    log.info("Searching for .rec files in %s.", place.folder(channel))
     files = place.files(channel)
     records = [path for path in files if path.suffix == ".rec"]
     if not records:
@@ -103,71 +146,13 @@ def _open_records(place: _Place, channel: str, log: logging.Logger) -> Samples:
 
 def _no_records(channel: str, files: list[Path]) -> str:
     remedy = "Put the .rec file that im2rec made there"
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
-        remedy = f"To train on image files, add the channel {channel}_lst with a .lst file that lists them"
+    if channel != "train":
+        remedy = "The train channel holds .rec files, and both are read in one way: put one there, too"
+    elif any(map(is_image, files)):
+        remedy = (
+            f"To train on image files, set ContentType to application/x-image, not {RECORDIO}. {REMEDY}, or add the "
+            "channel train_lst with a .lst file that lists them"
+        )
     elif any(path.suffix == ".lst" for path in files):
         remedy = f"A .lst file belongs into the channel {channel}_lst, the images it lists into {channel}"
-    return f"No .rec file was found in the {channel} channel, which holds {_contents(files)}. {remedy}."
-
-
-def _contents(files: Iterable[Path]) -> str:
-    """``3 .jpg, 1 .txt`` or ``no file``."""
-    kinds = Counter(path.suffix or path.name for path in files)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "no file"
-
-
-# Images and .lst ------------------------------------------------------------------------------------------------------
-
-
-def _open_listed(place: _Place, channel: str, log: logging.Logger) -> Samples:
-    """Images are read where they lie: making records of them first, as SageMaker does, only costs time here."""
-    lst_channel = f"{channel}_lst"
-    if not place.has(lst_channel):
-        raise CustomerError(
-            f"The {lst_channel} channel is missing. It holds the .lst file that lists the {channel} images."
-        )
-    log.info("Searching for .lst files in %s.", place.layout.channel(lst_channel))
-    files = place.files(lst_channel)
-    lists = [path for path in files if path.suffix == ".lst"]
-    if len(lists) != 1:
-        found = f"{len(lists)} .lst files" if lists else _contents(files)
-        raise CustomerError(f"The {lst_channel} channel must hold exactly one .lst file; it holds {found}.")
-    log.info("Creating record files for %s", lists[0].name)
-    samples = _listed(lists[0], place.layout.channel(channel), channel, log)
-    log.info("Done creating record files...")
-    return samples
-
-
-def _listed(lst: Path, root: Path, channel: str, log: logging.Logger) -> Samples:
-    try:
-        lines = read_lst(lst)
-    except LstError as error:
-        raise CustomerError(
-            f"Invalid lst file in the {channel} channel. {lst.name}, line {error.line}, column {error.column}: "
-            f"{error.reason}"
-        ) from error
-    if not lines:
-        raise CustomerError(
-            f"Invalid lst file in the {channel} channel. {lst.name} has no line; list one image a line."
-        )
-    for warning in lines.warnings[:3]:
-        log.warning("%s", warning.replace(str(lst), lst.name))
-    _check_presence(lines, lst, root, channel)
-    return ListedSamples(lines, lst, root)
-
-
-def _check_presence(lines: LstLines, lst: Path, root: Path, channel: str) -> None:
-    """Raises CustomerError where images that the .lst names are not in the channel."""
-    there = {os.path.relpath(path, root) for path in root.rglob("*")}
-    missing = [line.path for line in lines if os.path.normpath(line.path) not in there]
-    if not missing:
-        return
-    first = ", ".join(missing[:3])
-    names = {os.path.basename(path) for path in there}
-    remedy = "Upload them, or take their lines out"
-    if os.path.basename(missing[0]) in names:
-        remedy = "Paths in a .lst are relative to the channel's S3 prefix: images of these names lie in other folders"
-    raise CustomerError(
-        f"Invalid lst file in the {channel} channel. {len(missing)} of the {len(lines)} images that {lst.name} lists "
-        f"are not in the channel: {first}{', …' if len(missing) > 3 else ''}. {remedy}."
-    )
+    return f"No .rec file was found in the {channel} channel, which holds {contents(files)}. {remedy}."

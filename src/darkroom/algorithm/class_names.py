@@ -1,4 +1,4 @@
-"""What the classes are called: said by the job, by a file beside the images, or by the folders a .lst names.
+"""What the classes are called: said by the job, by a file beside the images, or by the folders that images lie in.
 
 Names only ride along in the model; training never depends on them.
 """
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from darkroom.algorithm.data.samples import ListedSamples, Samples
+from darkroom.algorithm.data.samples import FolderSamples, ListedSamples, Samples
 from darkroom.algorithm.failures import CustomerError
 
 VARIABLE = "DARKROOM_CLASSES"  # a JSON list, in the job's Environment
@@ -19,15 +19,38 @@ def find(
     environ: Mapping[str, str], folders: Sequence[Path], train: Samples, num_classes: int
 ) -> tuple[tuple[str, ...] | None, str]:
     """Names by class id, or None; and what is wrong with those that were found. Raises CustomerError for no list."""
-    if VARIABLE in environ:
-        return _fitting(_from_json(environ[VARIABLE]), VARIABLE, num_classes)
-    for path in (folder / name for folder in folders for name in FILES):
-        if path.is_file():
-            names = tuple(line.strip() for line in path.read_text("utf-8", "replace").splitlines() if line.strip())
-            return _fitting(names, path.name, num_classes)
+    given, source = _given(environ, folders)
+    if isinstance(train, FolderSamples):
+        return _of_class_folders(train.classes, given, source)
+    if given is not None:
+        return _fitting(given, source, num_classes)
     if isinstance(train, ListedSamples):
         return _from_folders(train, num_classes), ""
     return None, ""
+
+
+def _given(environ: Mapping[str, str], folders: Sequence[Path]) -> tuple[tuple[str, ...] | None, str]:
+    """Names as somebody wrote them down, and where."""
+    if VARIABLE in environ:
+        return _from_json(environ[VARIABLE]), VARIABLE
+    for path in (folder / name for folder in folders for name in FILES):
+        if path.is_file():
+            lines = path.read_text("utf-8", "replace").splitlines()
+            return tuple(line.strip() for line in lines if line.strip()), path.name
+    return None, ""
+
+
+def _of_class_folders(
+    classes: tuple[str, ...], given: tuple[str, ...] | None, source: str
+) -> tuple[tuple[str, ...], str]:
+    """The folders' own names, or better ones; a list of the same names in another order would name them wrongly."""
+    if given is None or given == classes:
+        return classes, ""
+    if len(given) != len(classes):
+        return classes, f"{source} has {len(given)} names for {len(classes)} class folders: the folders' names are used"
+    if set(given) == set(classes):
+        return classes, f"{source} has another order than the class folders, which are sorted by name: theirs is used"
+    return given, ""
 
 
 def _from_json(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ The thin place that acts: environment, files, signals and exit codes meet here, 
 import json
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def run(layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: loggi
     values = _configure(layout, strict, log)
 
     os.environ.setdefault(SPIN, ROUNDS)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what photos have in their margins is nobody's concern here
     # torch and the decoders take a second to import: not before the settings are known to be right
     from darkroom.algorithm import job  # noqa: PLC0415
 

@@ -31,10 +31,13 @@ TOLERATED = {
 }
 # What a job's Environment may say besides: nothing that SageMaker has a hyperparameter for.
 VARIABLES = {
+    "DARKROOM_CLAMP_BATCH": "1: a mini_batch_size larger than the number of training images is lowered to it with a "
+    "warning; otherwise it ends the job.",
     "DARKROOM_CLASSES": "Names of the classes, a JSON list. A file `classes.txt` in the train channel does the same.",
     "DARKROOM_SEED": "Number that first weights, orders and augmentation are drawn from; 0 unless set.",
     "DARKROOM_SPEEDOMETER": "Batches between progress lines; 20 unless set, as in SageMaker.",
-    "DARKROOM_STRICT": "1: SageMaker's refusals: num_training_samples is required and believed.",
+    "DARKROOM_STRICT": "1: SageMaker's refusals: num_training_samples is required and believed, images need a .lst, "
+    "use_pretrained_model 1 is refused as long as it is not offered.",
     "OMP_NUM_THREADS": "Most processor threads to use; every core unless set.",
 }
 

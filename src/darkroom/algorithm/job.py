@@ -21,6 +21,7 @@ from darkroom.contract import exits
 from darkroom.contract.layout import Layout
 from darkroom.networks import artifact, resnet
 
+YES = {"1", "true"}
 SPEEDOMETER = 20  # batches between progress lines; DARKROOM_SPEEDOMETER lowers it for short epochs
 
 
@@ -35,9 +36,10 @@ def run(
     """Exit code of a job whose hyperparameters are right. Raises CustomerError."""
     cores = threads.available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
-    channels = open_channels(layout, log)
+    channels = open_channels(layout, log, strict)
     names = _class_names(environ, channels, layout, values, log)
-    data = prepare(channels, values, cores, strict, log)
+    data = prepare(channels, values, cores, strict, environ.get("DARKROOM_CLAMP_BATCH", "") in YES, log)
+    values = data.values
     _announce(data, channels, log)
     half = _half(values, log)
 

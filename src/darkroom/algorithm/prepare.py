@@ -31,8 +31,13 @@ class Data:
     preprocess: Preprocess
 
 
-def prepare(channels: Channels, values: Hyperparameters, threads: int, strict: bool, log: logging.Logger) -> Data:
-    """The job's images, ready. Raises CustomerError where training could not be right."""
+def prepare(
+    channels: Channels, values: Hyperparameters, threads: int, strict: bool, clamp: bool, log: logging.Logger
+) -> Data:
+    """The job's images, ready. Raises CustomerError where training could not be right.
+
+    ``clamp``: a mini_batch_size that is too large is lowered rather than refused.
+    """
     preprocess = _preprocess(channels.train, values)
     memory = Memory(MEMORY_BYTES)
     to_pixels = preprocess.resized if values.augmentation_type else preprocess.apply  # what is cut anew is kept whole
@@ -44,7 +49,7 @@ def prepare(channels: Channels, values: Hyperparameters, threads: int, strict: b
     _warn_of_absent_classes(train, values, log)
     train = _readable(train, values, threads, "train", log)
     validation = validation and _readable(validation, values, threads, "validation", log)
-    return Data(_counted(values, len(train), strict, log), train, validation, preprocess)
+    return Data(_counted(values, len(train), strict, clamp, log), train, validation, preprocess)
 
 
 def _preprocess(train: Samples, values: Hyperparameters) -> Preprocess:
@@ -85,16 +90,19 @@ def _readable(images: ImageSet, values: Hyperparameters, threads: int, channel: 
     return left
 
 
-def _counted(values: Hyperparameters, count: int, strict: bool, log: logging.Logger) -> Hyperparameters:
+def _counted(values: Hyperparameters, count: int, strict: bool, clamp: bool, log: logging.Logger) -> Hyperparameters:
     """The values with the number of images that training uses. Strict: the one given, as SageMaker does."""
     given, size = values.num_training_samples, values.mini_batch_size
     used = given if strict and given is not None else count
-    if min(used, count) < size:
+    if (most := min(used, count)) < size:
         said = f"num_training_samples is {used}" if used < count else f"The train channel has {count} images"
-        raise CustomerError(
-            f"The number of input images must be bigger or equal to the mini_batch_size. {said} and mini_batch_size is "
-            f"{size}: use a mini_batch_size of at most {min(used, count)}."
-        )
+        if not clamp:
+            raise CustomerError(
+                f"The number of input images must be bigger or equal to the mini_batch_size. {said} and "
+                f"mini_batch_size is {size}: use a mini_batch_size of at most {most}, or let it be lowered with "
+                "DARKROOM_CLAMP_BATCH=1 in the job's Environment."
+            )
+        log.warning("%s and mini_batch_size is %d; it is lowered to %d (DARKROOM_CLAMP_BATCH).", said, size, most)
     if given not in (None, used):
         log.warning("num_training_samples is %d, but the train channel has %d images; %d is used.", given, count, count)
-    return replace(values, num_training_samples=used)
+    return replace(values, num_training_samples=used, mini_batch_size=min(size, most))

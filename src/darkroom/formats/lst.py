@@ -6,7 +6,7 @@ Knows the lines only: whether a path exists, or a label is a valid class, is for
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MAX_INDEX = (1 << 64) - 1  # it becomes the id of the image record
 
@@ -24,6 +24,7 @@ class LstLine:
     index: int
     labels: tuple[float, ...]
     path: str
+    number: int = field(default=0, compare=False)  # where it was read, from 1; the last column is the path's
 
 
 class LstLines(list[LstLine]):
@@ -73,7 +74,7 @@ def _parse(raw: bytes, file: str, number: int) -> LstLine:
         raise LstError(file, number, len(fields), f"{reason}: {text.strip()[:80]!r}")
     index = _index(fields[0], file, number)
     labels = tuple(_label(field, file, number, column) for column, field in enumerate(fields[1:-1], start=2))
-    return LstLine(index, labels, fields[-1])
+    return LstLine(index, labels, fields[-1], number)
 
 
 def _index(field: str, file: str, number: int) -> int:

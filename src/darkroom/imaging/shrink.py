@@ -21,4 +21,5 @@ def shrink(data: bytes, shorter_side: int, quality: int = 95) -> bytes:
         pixels = Preprocess(1, 1, shorter_side=shorter_side).resize(pixels)
     elif kind_of(data) == JPEG and orientation(jpeg_exif(data)) == 1:
         return data
-    return simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="420")
+    smaller: bytes = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="420")
+    return smaller

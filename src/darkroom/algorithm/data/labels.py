@@ -6,7 +6,8 @@ Knows numbers and names only, no pixels.
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.algorithm.data.samples import Samples
+from darkroom.algorithm.class_folders import shown
+from darkroom.algorithm.data.samples import FolderSamples, Samples
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters
 
@@ -18,7 +19,23 @@ def classes(samples: Samples, values: Hyperparameters, channel: str) -> Classes:
 
     Raises CustomerError naming the first image whose label cannot be right.
     """
+    if isinstance(samples, FolderSamples):
+        _check_folders(samples.classes, values)
     return _rows(samples, values, channel) if values.multi_label else _ids(samples, values, channel)
+
+
+def _check_folders(names: tuple[str, ...], values: Hyperparameters) -> None:
+    """Folders say how many classes there are, and that an image has one."""
+    if values.multi_label:
+        raise CustomerError(
+            "multi_label is 1, but in class folders an image has one class. Set multi_label to 0, or add the channel "
+            "train_lst with a .lst file that has a column of 0 or 1 for each class."
+        )
+    if len(names) != values.num_classes:
+        raise CustomerError(
+            f"num_classes is {values.num_classes}, but the train channel has {len(names)} class folder(s): "
+            f"{shown(names)}. Set num_classes to {len(names)}, or let S3Uri be the prefix right above the folders."
+        )
 
 
 def _ids(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.int64]:

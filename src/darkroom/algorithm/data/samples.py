@@ -1,4 +1,4 @@
-"""Labelled images as they lie in the channels: records of .rec files, or files that a .lst names.
+"""Labelled images as they lie in the channels: records of .rec files, files that a .lst names, files in class folders.
 
 Knows where the bytes are and what to call each image in a message; decodes nothing and judges no label.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.algorithm.failures import CustomerError
+from darkroom.formats.folders import Sample
 from darkroom.formats.lst import LstLine
 from darkroom.formats.recordio import RecordError, RecordFile
 
@@ -77,4 +78,22 @@ class ListedSamples:
 
     def name(self, position: int) -> str:
         line = self.lines[position]
-        return f"{line.path} (index {line.index} of {self.lst.name})"
+        return f"{line.path} (line {line.number} of {self.lst.name})"
+
+
+class FolderSamples:
+    """The images of class folders below ``root``: class k is ``classes[k]``, whose folder has its name."""
+
+    def __init__(self, samples: Sequence[Sample], classes: tuple[str, ...], root: Path) -> None:
+        self.classes, self.root = classes, root
+        self.paths = [sample.path for sample in samples]
+        self.labels = [np.array([sample.label], dtype=np.float32) for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, position: int) -> Bytes:
+        return self.paths[position].read_bytes()
+
+    def name(self, position: int) -> str:
+        return str(self.paths[position].relative_to(self.root))
