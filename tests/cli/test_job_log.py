@@ -37,7 +37,8 @@ def test_a_real_log_gives_epochs_accuracies_and_speed() -> None:
     assert (progress.epochs_done, progress.epochs_validated) == (1, 1)
     assert progress.train_accuracy == 0.875
     assert progress.validation_accuracy == progress.best_accuracy == 0.771429
-    assert progress.epoch_seconds == 14.863
+    assert progress.seconds == 14.863
+    assert progress.seconds_left == pytest.approx(29 * 14.863)
     assert progress.images_per_s == pytest.approx(80 / 14.863)
     assert progress.fraction == pytest.approx(1 / 30)
 
@@ -70,6 +71,12 @@ def test_the_end_of_an_epoch_starts_the_next_one_from_its_first_batch() -> None:
 def test_other_lines_say_nothing(line: str) -> None:
     known = Progress(epochs=3, train_accuracy=0.5)
     assert advance(known, line) == known
+
+
+def test_the_time_left_is_that_of_an_average_epoch() -> None:
+    progress = told("epochs: 4", f"{PREFIX}Epoch[0] Time cost=10.000", f"{PREFIX}Epoch[1] Time cost=2.000")
+    assert progress.seconds_left == pytest.approx(12)
+    assert told("epochs: 1", f"{PREFIX}Epoch[0] Time cost=10.000").seconds_left is None
 
 
 def test_nothing_is_known_before_the_parameters_are_printed() -> None:

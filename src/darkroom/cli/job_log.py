@@ -24,7 +24,7 @@ class Progress:
     validation_accuracy: float | None = None
     best_accuracy: float | None = None  # of the model that is kept
     images_per_s: float | None = None
-    epoch_seconds: float | None = None
+    seconds: float = 0.0  # that training took in the epochs done; validation is not in it
 
     @property
     def batches(self) -> int:
@@ -38,6 +38,13 @@ class Progress:
             return 0.0
         part = min(1.0, self.batches_done / self.batches) if self.batches else 0.0
         return min(1.0, (self.epochs_done + part) / self.epochs)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """As long as the epochs took so far; None before the first one has ended, and at the end."""
+        if not self.epochs_done or self.fraction >= 1:
+            return None
+        return (1 - self.fraction) * self.epochs * self.seconds / self.epochs_done
 
 
 def advance(progress: Progress, message: str) -> Progress:
@@ -60,7 +67,11 @@ def _time_cost(progress: Progress, found: "re.Match[str]") -> Progress:
     seconds, trained = float(found["seconds"]), progress.batches * progress.batch_size
     speed = trained / seconds if seconds > 0 and trained else progress.images_per_s
     return replace(
-        progress, epochs_done=int(found["epoch"]) + 1, batches_done=0, epoch_seconds=seconds, images_per_s=speed
+        progress,
+        epochs_done=int(found["epoch"]) + 1,
+        batches_done=0,
+        seconds=progress.seconds + seconds,
+        images_per_s=speed,
     )
 
 

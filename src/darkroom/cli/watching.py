@@ -93,7 +93,7 @@ class BarView:
         self._bar.stop()
 
     def update(self, progress: Progress, stage: str) -> None:
-        left = time_left(progress)
+        left = progress.seconds_left
         said = details(progress, min(progress.epochs_done + 1, progress.epochs))
         detail = " · ".join([*said, *([f"{duration(left)} left"] if left else [])])
         self._bar.update(self._task, completed=progress.fraction, stage=stage, detail=detail)
@@ -130,10 +130,3 @@ def details(progress: Progress, epoch: int) -> list[str]:
     if progress.images_per_s:
         said.append(f"{progress.images_per_s:,.0f} images/s")
     return said
-
-
-def time_left(progress: Progress) -> float | None:
-    """Seconds to go, from the last epoch's length; None before the first epoch has ended, and at the end."""
-    if not progress.epoch_seconds or progress.fraction >= 1:
-        return None
-    return (1 - progress.fraction) * progress.epochs * progress.epoch_seconds
