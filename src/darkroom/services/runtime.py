@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from darkroom.control.routes import Routes, Variant, choose
 from darkroom.errors import Invalid, NotFound, Unavailable
 from darkroom.telemetry.invocations import InvocationMeter
 from darkroom.wire.forward import BrokeOff, Forwarder, NothingAnswered, TookTooLong, Unreachable
-from darkroom.wire.messages import Call, ServiceError
+from darkroom.wire.messages import Call, Response, ServiceError
 from darkroom.wire.operations import Operations
 from darkroom.wire.service import Service
 
@@ -23,10 +22,12 @@ RUNTIME = Operations("sagemaker-runtime")
 WAIT_FOR_WORKER_S = 5.0  # for a new one, after the last one died
 POLL_S = 0.05
 MAX_SHOWN = 1024  # characters of a container's answer that an error repeats
+ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+OCTETS = "application/octet-stream"
 PASSED = {  # members of the request → headers of the container's request
     "ContentType": "content-type",
     "Accept": "accept",
-    "CustomAttributes": "x-amzn-sagemaker-custom-attributes",
+    "CustomAttributes": ATTRIBUTES,
     "InferenceId": "x-amzn-sagemaker-inference-id",
 }
 
@@ -70,7 +71,7 @@ TIMED_OUT = (
 
 
 @RUNTIME
-async def invoke_endpoint(part: Runtime, call: Call) -> dict[str, Any]:
+async def invoke_endpoint(part: Runtime, call: Call) -> Response:
     started, endpoint = part.clock(), call.params["EndpointName"]
     variant = _variant(part, call, endpoint)
     try:
@@ -79,18 +80,17 @@ async def invoke_endpoint(part: Runtime, call: Call) -> dict[str, Any]:
         part.meter.count(endpoint, variant.name, error.status, 0.0, part.clock() - started)
         raise
     part.meter.count(endpoint, variant.name, status, model_s, part.clock() - started - model_s)
-    return {
-        "Body": body,
-        "ContentType": headers.get("content-type", "application/octet-stream"),
-        "InvokedProductionVariant": variant.name,
-        "CustomAttributes": headers.get(PASSED["CustomAttributes"]),
-    }
+    answer = {"content-type": headers.get("content-type", OCTETS), "x-amzn-invoked-production-variant": variant.name}
+    if ATTRIBUTES in headers:
+        answer[ATTRIBUTES] = headers[ATTRIBUTES]
+    return Response(200, answer, body)  # written here and not from members: this runs for every picture
 
 
 def _variant(part: Runtime, call: Call, endpoint: str) -> Variant:
-    for member, what in NOT_OFFERED.items():
-        if member in call.params:
-            raise ServiceError("ValidationError", f"{member} has no meaning here: {what} not offered by Darkroom.")
+    if unknown := NOT_OFFERED.keys() & call.params.keys():
+        member = min(unknown)
+        what = NOT_OFFERED[member]
+        raise ServiceError("ValidationError", f"{member} has no meaning here: {what} not offered by Darkroom.")
     try:
         return choose(part.routes.find(endpoint), part.draw(), call.params.get("TargetVariant"))
     except NotFound:

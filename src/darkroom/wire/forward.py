@@ -46,12 +46,9 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.waiter: asyncio.Future[Answer] | None = None
         self.open = True
-        self._reset()
-
-    def _reset(self) -> None:
+        self.begun = False
         self._parser = httptools.HttpResponseParser(self)
         self._clear()
-        self.begun = False
 
     def _clear(self) -> None:
         self._headers: dict[str, str] = {}
@@ -87,6 +84,7 @@ class _Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self.waiter is None:  # a second answer to one question
             self.open = False
+        self._clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -105,7 +103,6 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # 100 Continue: the answer is still to come
-            self._clear()
             return
         self.open = self.open and self._parser.should_keep_alive()
         self._finish(status)
@@ -116,7 +113,7 @@ class _Connection(asyncio.Protocol):
         self.waiter = None
 
     def ask(self, head: bytes, body: bytes) -> "asyncio.Future[Answer]":
-        self._reset()
+        self.begun = False
         self.waiter = asyncio.get_running_loop().create_future()
         self.transport.writelines((head, body))
         return self.waiter

@@ -28,6 +28,12 @@ HEALTH = "/_darkroom/health"
 HANDLER_THREADS = 32
 
 
+def random_request_id() -> str:
+    """128 bits in the shape of a UUID."""
+    text = f"{random.getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class Front:
     """``services`` by botocore's name. ``hosts`` are names of ours below which a label is a bucket."""
 
@@ -37,25 +43,19 @@ class Front:
         verifier: Verifier,
         version: str = "",
         hosts: Sequence[str] = ("localhost",),
-        request_id: Callable[[], str] = lambda: new_request_id(random.getrandbits(128)),
+        request_id: Callable[[], str] = random_request_id,
     ) -> None:
         self._services, self._verifier, self._version = dict(services), verifier, version
         self._hosts, self._request_id = tuple(hosts), request_id
         self._threads = ThreadPoolExecutor(HANDLER_THREADS, "service")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-
-    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+            return
         incoming = Incoming(receive)
         request = request_of(scope, incoming)
-        if request.path == HEALTH:
-            response = self._health()
-        else:
-            response = await self._answer(request)
+        response = self._health() if request.path == HEALTH else await self._answer(request)
         if not incoming.finished and request.body.length != 0:
             await discard(incoming, request, response)
         await deliver(send, response, request.method == "HEAD")
@@ -100,12 +100,6 @@ class Front:
 
     def _in_thread(self, function: Callable[[], Response]) -> Any:
         return asyncio.get_running_loop().run_in_executor(self._threads, function)
-
-
-def new_request_id(number: int) -> str:
-    """128 bits in the shape of a UUID."""
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _unknown_service(name: str, request: Request, request_id: str) -> Response:

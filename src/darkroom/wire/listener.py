@@ -91,6 +91,7 @@ SERVER: dict[str, Any] = {
     "loop": "uvloop",
     "lifespan": "on",
     "access_log": False,
+    "proxy_headers": False,
     "server_header": False,
     "timeout_keep_alive": 75,  # longer than clients keep idle connections, so that they close first
     "log_level": "warning",

@@ -48,16 +48,19 @@ class Body:
 
     async def read(self, limit: int) -> bytes:
         """The whole body. Raises ServiceError(RequestEntityTooLarge, 413) past ``limit`` bytes."""
-        too_large = ServiceError("RequestEntityTooLarge", f"Request body is larger than {limit} bytes.", 413)
         if self.length is not None and self.length > limit:
-            raise too_large
+            raise _too_large(limit)
         parts, size = [], 0
         async for chunk in self._chunks:
             size += len(chunk)
             if size > limit:
-                raise too_large
+                raise _too_large(limit)
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError("RequestEntityTooLarge", f"Request body is larger than {limit} bytes.", 413)
 
 
 @dataclass(slots=True)

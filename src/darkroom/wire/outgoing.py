@@ -17,18 +17,16 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 async def deliver(send: Send, response: Response, head_only: bool) -> None:
     """``head_only``: the request was a HEAD."""
-    body = response.body
-    if isinstance(body, FileSlice):
-        response.headers["content-length"] = str(body.stop - body.start)
-    elif isinstance(body, bytes) and response.status not in BODILESS:
-        response.headers.setdefault("content-length", str(len(body)))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [(name.encode("latin-1"), encoded(value)) for name, value in response.headers.items()],
-        }
-    )
+    body, headers = response.body, response.headers
+    if isinstance(body, bytes):
+        if response.status not in BODILESS:
+            headers.setdefault("content-length", str(len(body)))
+    elif isinstance(body, FileSlice):
+        headers["content-length"] = str(body.stop - body.start)
+    raw = [
+        (n.encode(), v.encode("latin-1") if v.isascii() and v.isprintable() else mended(v)) for n, v in headers.items()
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": raw})
     if isinstance(body, bytes) or head_only:
         await send({"type": "http.response.body", "body": b"" if head_only else body})
         return
@@ -37,18 +35,13 @@ async def deliver(send: Send, response: Response, head_only: bool) -> None:
     await send({"type": "http.response.body"})
 
 
-def encoded(value: str) -> bytes:
+def mended(value: str) -> bytes:
     """A header value that no client can break a line with."""
-    if not value.isprintable():
-        value = CONTROL.sub(" ", value)
-    return value.encode("latin-1") if value.isascii() else _beyond_ascii(value)
-
-
-def _beyond_ascii(value: str) -> bytes:
+    text = CONTROL.sub(" ", value)
     try:
-        return value.encode("latin-1")
+        return text.encode("latin-1")
     except UnicodeEncodeError:
-        return value.encode()
+        return text.encode()
 
 
 async def file_pieces(item: FileSlice) -> AsyncIterator[bytes]:

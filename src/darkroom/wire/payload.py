@@ -44,7 +44,7 @@ def _streamed(request: Request, proof: Proof, declared: str, pieces: AsyncIterat
     if declared != UNSIGNED_TRAILER:
         if proof.scope is None:
             raise refusal("s3", Reason.MISMATCH)
-        signer = ChunkSigner(proof.signing_key, proof.stamp, str(proof.scope), proof.signature)
+        signer = ChunkSigner(proof.signing_key, proof.stamp, proof.scope.text, proof.signature)
     encodings = [e.strip() for e in request.headers.pop("content-encoding", "").split(",")]
     if kept := [e for e in encodings if e and e.lower() != "aws-chunked"]:
         request.headers["content-encoding"] = ", ".join(kept)

@@ -1,6 +1,6 @@
 """The REST protocols: members bound to path, query string and headers, and one JSON or XML body each way."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from darkroom.wire.models import Model, body_members, wire_name
 from darkroom.wire.routing import Labels, Router
 from darkroom.wire.scalars import Malformed, decode_text, encode_text
 
-Place = tuple[str, str, Shape]  # (wire name, member, shape)
+Place = tuple[str, str, Shape, bool]  # (wire name, member, shape, whether it is plain text)
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,15 @@ def binding(shape: Shape) -> Binding:
     for member, s in shape.members.items():
         name = wire_name(s, member)
         location = s.serialization.get("location")
-        located.setdefault(location, []).append((name.lower() if location == "header" else name, member, s))
+        place = name.lower() if location == "header" else name, member, s, s.type_name == "string"
+        located.setdefault(location, []).append(place)
     payload = shape.serialization.get("payload")
     return Binding(
         labels=tuple(located.get("uri", ())),
         queries=tuple(located.get("querystring", ())),
         headers=tuple(located.get("header", ())),
         prefixes=tuple(located.get("headers", ())),
-        status=next((member for _, member, _ in located.get("statusCode", ())), None),
+        status=next((member for _, member, *_ in located.get("statusCode", ())), None),
         payload=(payload, shape.members[payload]) if payload else None,
         in_body=not payload and bool(body_members(shape)),
     )
@@ -64,7 +65,9 @@ class Rest:
     def find(self, request: Request, data: bytes) -> tuple[OperationModel, Labels]:
         """Raises ServiceError where no operation has this method and path."""
         try:
-            found = self.router.find(request.method, request.path, dict(request.query), request.headers)
+            found = self.router.find(
+                request.method, request.path, dict(request.query) if request.query else {}, request.headers
+            )
         except Malformed:
             raise ServiceError("InvalidURI", "Couldn't parse the specified URI.") from None
         if found is None:
@@ -87,21 +90,13 @@ class Rest:
         return params
 
     def _located(self, bound: Binding, labels: Labels, request: Request) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, member, s in bound.labels:
-            found[member] = decode_text(s, labels[name])
+        found: dict[str, Any] = {member: decode_text(s, labels[name]) for name, member, s, _ in bound.labels}
         if bound.queries and request.query:
-            query = dict(request.query)
-            for name, member, s in bound.queries:
-                if (value := query.get(name)) is not None:
-                    found[member] = _decode_located(s, member, value)
-        headers = request.headers
-        for name, member, s in bound.headers:
-            if (value := headers.get(name)) is not None:
-                found[member] = _decode_located(s, member, value)
-        for prefix, member, _ in bound.prefixes:
+            _collect(bound.queries, dict(request.query), found)
+        _collect(bound.headers, request.headers, found)
+        for prefix, member, *_ in bound.prefixes:
             start = prefix.lower()
-            if spread := {k[len(start) :]: v for k, v in headers.items() if k.startswith(start)}:
+            if spread := {k[len(start) :]: v for k, v in request.headers.items() if k.startswith(start)}:
                 found[member] = spread
         return found
 
@@ -135,10 +130,10 @@ class Rest:
         return answer
 
     def _write_located(self, bound: Binding, result: dict[str, Any], answer: Response) -> None:
-        for name, member, s in bound.headers:
+        for name, member, s, is_text in bound.headers:
             if (value := result.get(member)) is not None:
-                answer.headers[name] = _encode_located(s, value)
-        for prefix, member, _ in bound.prefixes:
+                answer.headers[name] = value if is_text else _encode_located(s, value)
+        for prefix, member, *_ in bound.prefixes:
             answer.headers |= {(prefix + k).lower(): str(v) for k, v in (result.get(member) or {}).items()}
         if bound.status and result.get(bound.status) is not None:
             answer.status = int(result[bound.status])
@@ -236,6 +231,12 @@ class RestXml(Rest):
 
     def not_offered(self, text: str) -> ServiceError:
         return ServiceError("NotImplemented", text, 501)
+
+
+def _collect(places: tuple[Place, ...], sent: Mapping[str, str], found: dict[str, Any]) -> None:
+    for name, member, s, is_text in places:
+        if (value := sent.get(name)) is not None:
+            found[member] = value if is_text else _decode_located(s, member, value)
 
 
 def _decode_located(shape: Shape, member: str, text: str) -> Any:

@@ -5,6 +5,7 @@ Tables are built once per service; a match compares strings and runs no regular 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import parse_qsl, unquote
 
 from botocore.model import OperationModel
@@ -13,6 +14,7 @@ from darkroom.wire.models import wire_name
 from darkroom.wire.scalars import Malformed
 
 Labels = Mapping[str, str]
+MAX_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,12 @@ class Route:
         """Of two routes that fit, the higher one is meant: not deprecated, then the more demanding."""
         return not self.operation.deprecated, len(self.literals) + len(self.queries) + len(self.headers)
 
+    @cached_property
+    def undemanding(self) -> bool:
+        return not (self.literals or self.queries or self.headers)
+
     def fits(self, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        return (
+        return self.undemanding or (
             all(name in query and value in ("", query[name]) for name, value in self.literals.items())
             and all(name in query for name in self.queries)
             and all(name in headers for name in self.headers)
@@ -106,15 +112,23 @@ class Router:
             ]
             for method, templates in table.items()
         }
+        # Where nothing but the path counts, an endpoint that was found is found again at once.
+        self._by_path_only = all(r.undemanding for t in table.values() for routes in t.values() for r in routes)
+        self._found: dict[tuple[str, str], tuple[OperationModel, Labels]] = {}
 
     def find(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> tuple[OperationModel, Labels] | None:
         """The operation and its path labels. Raises Malformed for a path that is not UTF-8."""
+        if (known := self._found.get((method, path))) is not None:
+            return known
         for template, routes in self._table.get(method, ()):
             if (labels := template.match(path)) is None:
                 continue
             for route in routes:
                 if route.fits(query, headers):
-                    return route.operation, labels
+                    found = route.operation, labels
+                    if self._by_path_only and len(self._found) < MAX_REMEMBERED:
+                        self._found[method, path] = found
+                    return found
         return None

@@ -59,6 +59,14 @@ class Service:
         return {name: PROTOCOLS[name](self.model) for name in offered if name in PROTOCOLS}
 
     @cached_property
+    def _first(self) -> Protocol:
+        return next(iter(self._protocols.values()))
+
+    @cached_property
+    def _query(self) -> Protocol | None:
+        return self._protocols.get("query")
+
+    @cached_property
     def _by_operation(self) -> dict[str, tuple[Bound, bool]]:
         """(handler, asynchronous) by AWS name."""
         unknown = self._handlers.keys() - self.model.names.keys()
@@ -72,10 +80,8 @@ class Service:
 
     def protocol(self, request: Request) -> Protocol:
         """The one this request speaks, where a service speaks several."""
-        spoken = self._protocols
-        if len(spoken) > 1 and "query" in spoken and "x-amz-target" not in request.headers:
-            return spoken["query"]
-        return next(iter(spoken.values()))
+        query = self._query
+        return self._first if query is None or "x-amz-target" in request.headers else query
 
     def refuse(self, error: ServiceError, request: Request, request_id: str) -> Response:
         return self.protocol(request).refuse(error, request, request_id)

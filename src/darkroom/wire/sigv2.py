@@ -5,6 +5,7 @@ Source: "Signing and authenticating REST requests (AWS signature version 2)" of 
 
 import base64
 import hmac
+import re
 from urllib.parse import unquote
 
 from darkroom.wire.messages import Request
@@ -19,6 +20,7 @@ SUBRESOURCES = frozenset(
         *("versions", "website"),
     }
 )
+HOISTED = re.compile(r"x-amz-[a-z0-9_.-]+|content-md5|content-type")
 
 
 def signature_v2(secret: str, request: Request, resource: str, expires: str) -> str:
@@ -39,9 +41,9 @@ def hoisted(request: Request) -> dict[str, str]:
     carried = {
         name.lower(): value.encode().decode("latin-1")
         for name, value in request.query
-        if name.lower().startswith("x-amz-") or name.lower() in ("content-md5", "content-type")
+        if HOISTED.fullmatch(name.lower()) and name.lower() not in request.headers
     }
-    return carried | request.headers
+    return request.headers | carried
 
 
 def _subresources(raw_query: str) -> str:

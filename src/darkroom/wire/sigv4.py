@@ -57,7 +57,8 @@ class Scope(NamedTuple):
     region: str
     service: str
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return f"{self.day}/{self.region}/{self.service}/aws4_request"
 
 
@@ -220,7 +221,7 @@ class Verifier:
     def _agrees(self, claim: _Claim, request: Request, key: bytes, path: str, query: str) -> bool:
         text = canonical_request(request.method, path, query, request.headers, claim.signed, claim.payload_hash)
         digest = sha256(text.encode("latin-1", "replace")).hexdigest()
-        to_sign = f"{ALGORITHM}\n{claim.stamp}\n{claim.scope}\n{digest}"
+        to_sign = f"{ALGORITHM}\n{claim.stamp}\n{claim.scope.text}\n{digest}"
         expected = hmac.digest(key, to_sign.encode(), "sha256").hex()
         return hmac.compare_digest(expected.encode(), claim.signature.encode())
 
