@@ -27,6 +27,15 @@ def test_up_says_how_to_use_it_and_does_nothing_twice(darkroom: Darkroom) -> Non
     assert instance.find(darkroom.home) == first
 
 
+def test_two_starts_at_once_end_with_one_server(darkroom: Darkroom) -> None:
+    argv = [sys.executable, "-m", "darkroom.cli.main", "up"]
+    starts = [subprocess.Popen(argv, env=darkroom.environ, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [start.communicate(timeout=120)[0] for start in starts]
+    assert [start.returncode for start in starts] == [0, 0]
+    assert all(f"at http://127.0.0.1:{darkroom.port}" in text for text in said)
+    assert instance.find(darkroom.home) is not None
+
+
 def test_a_home_named_by_option_is_named_in_the_next_commands(darkroom: Darkroom, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     said = darkroom.ok("--home", elsewhere, "up")
