@@ -43,6 +43,6 @@ def door(socket: Path) -> Front:
 
 if __name__ == "__main__":
     if sys.argv[1] == "worker":
-        uvicorn.run(worker, uds=sys.argv[2], **SERVER | {"lifespan": "off"})
+        uvicorn.run(worker, uds=sys.argv[2], http="httptools", loop="uvloop", lifespan="off", log_level="warning")
     else:
         uvicorn.run(door(Path(sys.argv[2])), port=int(sys.argv[3]), **SERVER)

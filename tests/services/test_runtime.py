@@ -17,7 +17,6 @@ from darkroom.services import runtime
 from darkroom.telemetry.invocations import InvocationMeter
 from darkroom.wire.forward import Forwarder
 from darkroom.wire.front import Front
-from darkroom.wire.listener import SERVER
 from darkroom.wire.sigv4 import Verifier
 from tests.wire.live import KEY, SECRET, client, serving
 
@@ -46,7 +45,7 @@ class Model:
 @contextmanager
 def listening(app, path: Path) -> Iterator[None]:
     """Serves a worker on a unix socket, in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, uds=str(path), **SERVER | {"lifespan": "off", "loop": "asyncio"}))
+    server = uvicorn.Server(uvicorn.Config(app, uds=str(path), lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

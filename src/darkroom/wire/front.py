@@ -1,4 +1,4 @@
-"""The front door: one ASGI app for every AWS service. Finds the service, proves the caller, sends the answer.
+"""The front door of every AWS service: finds the service, proves the caller, hands the request over.
 
 Routes by the service in the signature's scope; what nothing is signed for is S3's, where buckets may be public.
 """
@@ -14,9 +14,7 @@ from urllib.parse import quote
 
 from darkroom.wire import json_body
 from darkroom.wire.addressing import FORM, service_of, virtual_bucket
-from darkroom.wire.incoming import Incoming, Message, Receive, discard, request_of
 from darkroom.wire.messages import Request, Response, ServiceError
-from darkroom.wire.outgoing import Send, deliver
 from darkroom.wire.payload import checked, gunzipped
 from darkroom.wire.refusals import Reason, refusal
 from darkroom.wire.service import REFERENCE, Service
@@ -49,16 +47,9 @@ class Front:
         self._hosts, self._request_id = tuple(hosts), request_id
         self._threads = ThreadPoolExecutor(HANDLER_THREADS, "service")
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
-        incoming = Incoming(receive)
-        request = request_of(scope, incoming)
-        response = self._health() if request.path == HEALTH else await self._answer(request)
-        if not incoming.finished and request.body.length != 0:
-            await discard(incoming, request, response)
-        await deliver(send, response, request.method == "HEAD")
+    async def respond(self, request: Request) -> Response:
+        """The answer to any request, whatever happens."""
+        return self._health() if request.path == HEALTH else await self._answer(request)
 
     def _health(self) -> Response:
         body = json_body.dumps({"status": "ok", "version": self._version, "pid": os.getpid()})
@@ -113,10 +104,3 @@ def _unknown_service(name: str, request: Request, request_id: str) -> Response:
         return Response(400, {"content-type": "text/xml"} | headers, (DECLARATION + body).encode())
     answer = json_body.dumps({"__type": code, "message": text})
     return Response(400, {"content-type": "application/json"} | headers, answer)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while (message := await receive())["type"] == "lifespan.startup":
-        await send({"type": "lifespan.startup.complete"})
-    assert message["type"] == "lifespan.shutdown"
-    await send({"type": "lifespan.shutdown.complete"})

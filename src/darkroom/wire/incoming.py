@@ -1,62 +1,91 @@
-"""A request as ASGI hands it over: the head as a plain Request, the body piece by piece. Knows ASGI, and no AWS."""
+"""A request body on its way in: pieces as they come from the connection, with backpressure. Knows no AWS."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
-from urllib.parse import parse_qsl
+from asyncio import Future, Transport
+from collections.abc import AsyncIterator
 
 from darkroom.wire.chunked import incomplete
-from darkroom.wire.messages import Body, Request, Response, ServiceError
+from darkroom.wire.messages import Request, Response, ServiceError
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+HIGH_WATER = 256 * 1024  # bytes that wait to be read before the connection is paused
 DISCARDED = 16 * 2**20  # bytes of a refused body that are read and thrown away before the connection is closed
 DISCARD_S = 5.0
-
-
-def request_of(scope: Message, incoming: "Incoming") -> Request:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    raw_query = scope["query_string"].decode("latin-1")
-    length = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
-    return Request(
-        scope["method"],
-        scope["raw_path"].decode("latin-1"),
-        raw_query,
-        parse_qsl(raw_query, keep_blank_values=True) if raw_query else [],
-        headers,
-        Body(incoming.pieces(), int(length) if length.isdigit() else None),
-    )
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Incoming:
-    """A request body as ASGI delivers it. How long a client may stay silent is the listener's business."""
+    """One body. The connection feeds it, one reader takes it."""
 
-    __slots__ = ("_receive", "finished", "received", "started")
+    __slots__ = ("_expects", "_held", "_pieces", "_transport", "_waiter", "complete", "gone", "paused", "started")
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.started = self.finished = False
-        self.received = 0  # bytes
+    def __init__(self, transport: Transport, expects_continue: bool) -> None:
+        self._transport, self._expects = transport, expects_continue
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._waiter: Future[None] | None = None
+        self.complete = False  # all of it arrived
+        self.gone = False  # the rest will not come
+        self.paused = False
+        self.started = False  # somebody asked for it
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to read."""
+        return (self.complete or self.gone) and not self._pieces
+
+    @property
+    def withheld(self) -> bool:
+        """The client waits for "100 Continue" and will not hear it."""
+        return self._expects and not self.started
+
+    # The connection's side
+
+    def feed(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held > HIGH_WATER and not self.paused:
+            self.paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def complete_now(self) -> None:
+        self.complete = True
+        self._wake()
+
+    def lose(self) -> None:
+        if not self.complete:
+            self.gone = True
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # The reader's side
 
     async def next(self) -> bytes:
-        """Some bytes, or none. Raises ServiceError (IncompleteBody) when the client is gone."""
-        self.started = True
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self.finished = True
-            raise incomplete()
-        self.finished = not message.get("more_body", False)
-        body: bytes = message.get("body", b"")
-        self.received += len(body)
-        return body
+        """All that has arrived; b"" at the end. Raises ServiceError (IncompleteBody) where the client is gone."""
+        if not self.started:
+            self.started = True
+            if self._expects and not self.complete:
+                self._transport.write(CONTINUE)
+        while not self._pieces:
+            if self.complete:
+                return b""
+            if self.gone:
+                raise incomplete()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        if self.paused:
+            self.paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        while not self.finished:
-            if piece := await self.next():
-                yield piece
+        while piece := await self.next():
+            yield piece
 
 
 async def discard(incoming: Incoming, request: Request, response: Response) -> None:
@@ -64,13 +93,14 @@ async def discard(incoming: Incoming, request: Request, response: Response) -> N
 
     A client that waits for "100 Continue" was never told to send; others are heard out within bounds.
     """
-    if not incoming.started and request.headers.get("expect", "").lower() == "100-continue":
+    if incoming.withheld:
         response.headers["connection"] = "close"
         return
+    read = 0
     try:
         async with asyncio.timeout(DISCARD_S):
-            while not incoming.finished and incoming.received < DISCARDED:
-                await incoming.next()
+            while read < DISCARDED and (piece := await incoming.next()):
+                read += len(piece)
     except (TimeoutError, ServiceError):
         pass
     if not incoming.finished:

@@ -1,47 +1,80 @@
-"""Sends a Response over ASGI: bytes at once, files and streams piece by piece with flat memory."""
+"""Writes a Response to a connection: bytes at once, files and streams piece by piece with flat memory."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import BinaryIO
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import BinaryIO, Protocol
 
-from darkroom.wire.incoming import Message
 from darkroom.wire.messages import FileSlice, Response
 
-Send = Callable[[Message], Awaitable[None]]
 PIECE = 2**20
 READ_AT_ONCE = 64 * 1024  # bytes of a file read without a thread: the page cache is faster than the hop
 BODILESS = frozenset({204, 304})
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-async def deliver(send: Send, response: Response, head_only: bool) -> None:
-    """``head_only``: the request was a HEAD."""
+class Sink(Protocol):
+    """Where an answer goes."""
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None:
+        """Returns when more may be written. Raises ConnectionError where nobody reads any more."""
+        ...
+
+
+async def deliver(sink: Sink, response: Response, head_only: bool, chunks: bool, date: str) -> bool:
+    """Whether the end of the answer can be told without closing the connection.
+
+    ``head_only``: the request was a HEAD. ``chunks``: the client reads chunked answers. ``date``: a header line.
+    Raises ConnectionError, and whatever the body raises.
+    """
     body, headers = response.body, response.headers
     if isinstance(body, bytes):
         if response.status not in BODILESS:
             headers.setdefault("content-length", str(len(body)))
-    elif isinstance(body, FileSlice):
+        sink.write(head(response.status, headers, date) + (b"" if head_only else body))
+        return True
+    if isinstance(body, FileSlice):
         headers["content-length"] = str(body.stop - body.start)
-    raw = [
-        (n.encode(), v.encode("latin-1") if v.isascii() and v.isprintable() else mended(v)) for n, v in headers.items()
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": raw})
-    if isinstance(body, bytes) or head_only:
-        await send({"type": "http.response.body", "body": b"" if head_only else body})
-        return
-    async for piece in file_pieces(body) if isinstance(body, FileSlice) else body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body"})
+    length = headers.get("content-length")
+    chunked = length is None and chunks
+    if chunked and not head_only:
+        headers["transfer-encoding"] = "chunked"
+    sink.write(head(response.status, headers, date))
+    if head_only:
+        return True
+    pieces = file_pieces(body) if isinstance(body, FileSlice) else body
+    await _stream(sink, pieces, None if length is None else int(length), chunked)
+    return chunked or length is not None
 
 
-def mended(value: str) -> bytes:
-    """A header value that no client can break a line with."""
-    text = CONTROL.sub(" ", value)
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode()
+async def _stream(sink: Sink, pieces: AsyncIterator[bytes], length: int | None, chunked: bool) -> None:
+    written = 0
+    async for piece in pieces:
+        written += len(piece)
+        if length is not None and written > length:
+            break
+        if chunked:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        sink.write(piece)
+        await sink.drain()
+    if length is not None and written != length:
+        raise EOFError(f"a body of {length} bytes was promised, and {written} came")
+    if chunked:
+        sink.write(b"0\r\n\r\n")
+
+
+def head(status: int, headers: dict[str, str], date: str) -> bytes:
+    """Status line and headers. Values cannot break a line, whatever they hold."""
+    lines = [STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n", date]
+    for name, value in headers.items():
+        lines.append(f"{name}: {value if value.isprintable() else CONTROL.sub(' ', value)}\r\n")
+    lines.append("\r\n")
+    text = "".join(lines)
+    return text.encode() if text.isascii() else text.encode("latin-1", "replace")
 
 
 async def file_pieces(item: FileSlice) -> AsyncIterator[bytes]:
@@ -50,7 +83,8 @@ async def file_pieces(item: FileSlice) -> AsyncIterator[bytes]:
     with item.path.open("rb", buffering=0) as file:
         file.seek(item.start)
         if size <= READ_AT_ONCE:
-            yield _read(file, size)
+            if size:
+                yield _read(file, size)
             return
         loop = asyncio.get_running_loop()
         ahead = loop.run_in_executor(None, _read, file, min(PIECE, size))
