@@ -1,10 +1,9 @@
 """``train``: a folder of class folders becomes a training job, packed, uploaded, started and watched."""
 
-import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,15 +12,14 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters, parse
 from darkroom.cli import recipes
 from darkroom.cli.connection import Connection, connect, message_of
-from darkroom.cli.console import Failure, duration, err, out, plain
+from darkroom.cli.console import Failure, duration, err, out
 from darkroom.cli.job_log import Progress
+from darkroom.cli.packing import pack_all, upload_all
 from darkroom.cli.watching import watch
 from darkroom.formats import folders
 
@@ -120,11 +118,11 @@ def submit(
     with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
         channels = {"train": plan.train, "validation": plan.validation}
         files = {name: Path(scratch, name, f"{name}.rec") for name in channels}
-        counts = _pack_all(channels, files, recipes.packed_side(max(parsed.shape[1:])))
+        counts = pack_all(channels, files, recipes.packed_side(max(parsed.shape[1:])))
         # Beside the photos rather than in the job's Environment, whose values end at 512 characters.
         (files["train"].parent / "classes.txt").write_text("".join(f"{_one_line(c)}\n" for c in plan.classes))
         bucket = connection.make_bucket()
-        _upload_all(connection, files.values(), bucket, plan.name)
+        upload_all(connection, files.values(), bucket, plan.name)
     values = recipes.hyperparameters(counts["train"], len(plan.classes), chosen, given)
     connection.sagemaker.create_training_job(**request(connection, plan.name, bucket, values))
     return values
@@ -202,48 +200,6 @@ def say_outcome(described: Mapping[str, Any], progress: Progress, seconds: float
     if model := described.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
         out.print(f"  model  {model}", markup=False)
         out.print(f"  next   darkroom deploy {name}", markup=False)
-
-
-def _pack_all(
-    channels: Mapping[str, Sequence[folders.Sample]], files: Mapping[str, Path], shorter_side: int
-) -> dict[str, int]:
-    """Photos in each file. Raises Failure where nothing could be read of a channel."""
-    from darkroom.imaging.shrink import shrink  # noqa: PLC0415 - heavy: cv2
-
-    def read(path: Path) -> bytes:
-        return shrink(path.read_bytes(), shorter_side)
-
-    counts, threads = {}, len(os.sched_getaffinity(0))
-    total = sum(len(samples) for samples in channels.values())
-    with _steps("Packing", total, MofNCompleteColumn()) as step:
-        for name, samples in channels.items():
-            files[name].parent.mkdir()
-            packed = folders.pack(samples, files[name], lambda _: step(1), read=read, threads=threads)
-            for path, reason in packed.skipped:
-                err.print(f"[yellow]left out[/] {plain(path)}: {plain(reason)}")
-            if not packed.count:
-                raise Failure(f"no photo for {name} could be read; the reasons stand above")
-            counts[name] = packed.count
-    return counts
-
-
-def _upload_all(connection: Connection, recs: Any, bucket: str, prefix: str) -> None:
-    files = [path for rec in recs for path in sorted(rec.parent.iterdir()) if path.suffix in (".rec", ".txt")]
-    with _steps("Uploading", sum(path.stat().st_size for path in files), DownloadColumn()) as step:
-        for path in files:
-            connection.s3.upload_file(str(path), bucket, f"{prefix}/{path.parent.name}/{path.name}", Callback=step)
-
-
-@contextmanager
-def _steps(title: str, total: int, column: Any) -> Iterator[Callable[[int], None]]:
-    """A bar that counts what is done; one plain line where there is no terminal."""
-    if not err.is_terminal:
-        err.print(title)
-        yield lambda count: None
-        return
-    with Bar(TextColumn(f"[bold]{title}[/]"), BarColumn(bar_width=28), column, console=err, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda count: bar.advance(task, count)
 
 
 @contextmanager
