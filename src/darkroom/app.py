@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 
@@ -116,7 +117,7 @@ def serve(settings: Settings) -> None:
         parts = build(settings)
         parts.start()
         try:
-            config = uvicorn.Config(parts.front, host=settings.host, port=settings.port, **SERVER)
+            config = uvicorn.Config(cast(Any, parts.front), host=settings.host, port=settings.port, **SERVER)
             uvicorn.Server(config).run()
         finally:
             parts.close()

@@ -63,7 +63,7 @@ def load(environ: Mapping[str, str] = os.environ, **arguments: Any) -> Settings:
     given = {k: v for k, v in arguments.items() if v is not None}
     table = {f.name: f for f in fields(Settings)}
     values: dict[str, Any] = {}
-    home = Path(given.get("home") or environ.get("DARKROOM_HOME") or table["home"].default).expanduser().absolute()
+    home = Path(given.get("home") or environ.get("DARKROOM_HOME") or Settings.home).expanduser().absolute()
     for name, value in _file_values(home / "darkroom.toml").items():
         if name not in table:
             raise Invalid(f"unknown setting {name!r} in {home / 'darkroom.toml'}; known are: {', '.join(table)}")
@@ -83,7 +83,7 @@ def _file_values(path: Path) -> dict[str, Any]:
 
 
 def _convert(target: Field[Any], value: Any) -> Any:
-    kind = type(target.default) if target.name != "home" else Path
+    kind: Any = type(target.default) if target.name != "home" else Path
     try:
         if kind is bool and isinstance(value, str):
             return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[value.lower()]
