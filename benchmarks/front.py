@@ -25,8 +25,8 @@ from benchmarks.rows import Row, Unavailable, compare
 from darkroom.testing.live_server import free_port
 
 BODY_BYTES = 60_000
-ROUNDS = 3
-ROUND_S = 1.0
+ROUNDS = 7
+ROUND_S = 2.0
 NGINX = """
 daemon off; worker_processes 1; user {user}; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}

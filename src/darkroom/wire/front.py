@@ -4,6 +4,7 @@ Routes by the service in the signature's scope; what nothing is signed for is S3
 """
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +18,14 @@ from darkroom.wire.addressing import FORM, service_of, virtual_bucket
 from darkroom.wire.messages import Request, Response, ServiceError
 from darkroom.wire.payload import checked, gunzipped
 from darkroom.wire.refusals import Reason, refusal
-from darkroom.wire.service import REFERENCE, Service
+from darkroom.wire.service import INTERNAL, REFERENCE, Service
 from darkroom.wire.sigv2 import hoisted
 from darkroom.wire.sigv4 import Verifier
 from darkroom.wire.xml_body import DECLARATION, escape
 
 HEALTH = "/_darkroom/health"
 HANDLER_THREADS = 32
+log = logging.getLogger(__name__)
 
 
 def random_request_id() -> str:
@@ -67,6 +69,9 @@ class Front:
             return await self._buffered(service, request, request_id)
         except ServiceError as error:
             return service.refuse(error, request, request_id)
+        except Exception:
+            log.exception("request %s to %s failed before it reached its handler", request_id, name)
+            return service.refuse(INTERNAL, request, request_id)
 
     async def _buffered(self, service: Service, request: Request, request_id: str) -> Response:
         """Services whose signatures cover the whole body."""

@@ -48,7 +48,9 @@ class Listener(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[_Exchange] = deque()
         self._body: Incoming | None = None  # being received
-        self._busy = self._deaf = self._in_head = False
+        self._busy = self._in_head = False
+        self._ending = False  # no further request is taken
+        self._deaf = False  # nor anything else read
         self._head_bytes = 0
         self._writable: asyncio.Future[None] | None = None  # while the client does not read
         self._since = self.loop.time()  # of the last change of state
@@ -104,7 +106,7 @@ class Listener(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Called by uvicorn: end when what has begun is done."""
-        self._deaf = True
+        self._ending = True
         if not self._busy:
             self.transport.close()
 
@@ -126,6 +128,9 @@ class Listener(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._ending |= self._deaf or len(self._queue) == PIPELINED
+        if self._ending:
+            return
         parser, headers = self._parser, self._headers
         url = httptools.parse_url(self._url)
         incoming = Incoming(self.transport, headers.get("expect", "").lower() == "100-continue")
@@ -141,8 +146,6 @@ class Listener(asyncio.Protocol):
         )
         self._body = incoming
         self._queue.append(_Exchange(request, incoming, parser.should_keep_alive(), parser.get_http_version() == "1.1"))
-        if len(self._queue) > PIPELINED:
-            self._deaf = True  # the rest is not read; the connection ends after these
         if not self._busy:
             self._busy = True
             task = self.loop.create_task(self._answer_all())
@@ -172,7 +175,7 @@ class Listener(asyncio.Protocol):
         finally:
             self._busy = False
             self._since, self._limit = self.loop.time(), self._idle_s
-            if self._deaf:
+            if self._ending or self._deaf:
                 self.transport.close()
 
     async def _answer(self, exchange: _Exchange) -> None:
@@ -183,7 +186,7 @@ class Listener(asyncio.Protocol):
             await discard(incoming, request, response)
         if self.transport.is_closing():
             return
-        if not keep_alive or (self._deaf and not self._queue):
+        if not keep_alive or ((self._ending or self._deaf) and not self._queue):
             response.headers["connection"] = "close"
         whole = await deliver(self, response, request.method == "HEAD", http_1_1, self._date())
         self._state.total_requests += 1

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 from darkroom.wire.messages import FileSlice, Response
 
-PIECE = 2**20
+PIECE = 2**20  # bytes read ahead and written at a time
 READ_AT_ONCE = 64 * 1024  # bytes of a file read without a thread: the page cache is faster than the hop
 BODILESS = frozenset({204, 304})
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -13,8 +13,8 @@ from darkroom.wire.messages import Body, Request, ServiceError
 from darkroom.wire.refusals import Reason, refusal
 from darkroom.wire.sigv4 import UNSIGNED, Proof
 
-PIECE = 2**20  # bytes handed on at a time: few enough hops, little enough memory
-WORTH_A_THREAD = 256 * 1024
+PIECE = 256 * 1024  # bytes handed on at a time: with ten parts of an upload at once, memory stays small
+WORTH_A_THREAD = 128 * 1024
 
 
 def checked(request: Request, proof: Proof) -> Body:
