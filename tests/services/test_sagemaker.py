@@ -221,6 +221,24 @@ def test_stop_keeps_the_model_saved_so_far(live: Live, tmp_path: Path) -> None:
     )
 
 
+def test_an_ended_job_is_deleted_and_its_name_is_free(live: Live, tmp_path: Path) -> None:
+    """SDK 3 offers it: TrainingJob.delete()."""
+    live.sagemaker.create_training_job(**training_request("gone", Environment={"UNTIL": str(tmp_path / "never")}))
+    assert refused(lambda: live.sagemaker.delete_training_job(TrainingJobName="gone")) == (
+        "ResourceInUse",
+        "The training job is in status InProgress: stop it, and delete it when it has ended.",
+    )
+    live.sagemaker.stop_training_job(TrainingJobName="gone")
+    live.ended("gone")
+    live.sagemaker.delete_training_job(TrainingJobName="gone")
+    assert not live.platform.executor.tasks()
+    assert refused(lambda: live.sagemaker.delete_training_job(TrainingJobName="gone")) == (
+        "ValidationException",
+        "Requested resource not found.",
+    )
+    assert live.train("gone")["TrainingJobStatus"] == "Completed"
+
+
 def test_a_job_that_runs_too_long_is_stopped(live: Live, tmp_path: Path) -> None:
     job = live.train(
         "long", StoppingCondition={"MaxRuntimeInSeconds": 1}, Environment={"UNTIL": str(tmp_path / "never")}

@@ -211,6 +211,15 @@ class Control:
         """Raises NotFound."""
         self._change(Kind.ENDPOINT, name, lambda endpoint: endpoint_states.delete(endpoint, self._now()))
 
+    def delete_training_job(self, name: str) -> None:
+        """A job that has ended, as soon as its task is cleaned up. Raises NotFound, and Conflict for one that has not.
+
+        Its artifacts and its log stay; its name is free again.
+        """
+        training.refuse_running(self._store.find(Kind.TRAINING_JOB, name))
+        self._reconciler.wait_for(lambda: self._store.find(Kind.TRAINING_JOB, name).next_check_at is None, LEAVING_S)
+        self.delete(Kind.TRAINING_JOB, name)
+
     def delete(self, kind: Kind, name: str) -> None:
         """A model or an endpoint configuration. Raises NotFound."""
         self._store.remove(self._store.find(kind, name), self._now())

@@ -113,6 +113,13 @@ def update(job: Resource, changes: Mapping[str, Any]) -> Decision:
     return Decision(changed(job, desired={**job.desired, **changes}, check_at=job.next_check_at))
 
 
+def refuse_running(job: Resource) -> None:
+    """Only what has ended can be deleted. Raises Conflict."""
+    if job.state not in ENDED:
+        said = f"The training job is in status {job.status}: stop it, and delete it when it has ended."
+        raise Conflict(job.kind, job.name, said)
+
+
 def _refuse_ended(job: Resource) -> None:
     if job.state in ENDED:
         said = f"The request was rejected because the training job is in status {job.status}."
@@ -182,7 +189,7 @@ def _after_the_end(job: Resource, task: str, facts: Facts, now: datetime) -> Dec
         return Decision(change, (Upload(task),), now)
     if seen.exit_code != 0:
         return _finish(job, observed, now, told, reasons.of_job(seen, facts.tails.get(task, ())))
-    lost = observed.get("upload_failure")
+    lost = observed.get("upload_failure") or seen.unpacked
     return _finish(job, observed, now, told, reasons.of_upload(lost) if lost else "")
 
 

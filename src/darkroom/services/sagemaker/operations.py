@@ -55,6 +55,8 @@ def _in_aws_words(error: DarkroomError, control: Control, call: Call) -> Service
             said = TAKEN[Kind(kind)].format(arn=control.arn(Kind(kind), name, call.caller.region))
             if kind == Kind.TRAINING_JOB:
                 return ServiceError("ResourceInUse", said)
+        case Conflict() if call.operation == "DeleteTrainingJob":
+            return ServiceError("ResourceInUse", str(error))
         case NotFound() | Conflict() | Invalid():
             said = str(error)
         case _:

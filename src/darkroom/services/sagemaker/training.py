@@ -29,6 +29,11 @@ def stop_training_job(control: Control, call: Call) -> None:
 
 
 @operation
+def delete_training_job(control: Control, call: Call) -> None:
+    control.delete_training_job(call.params["TrainingJobName"])
+
+
+@operation
 def update_training_job(control: Control, call: Call) -> dict[str, Any]:
     changes = {member: value for member, value in call.params.items() if member != "TrainingJobName"}
     for member in changes.keys() - set(UPDATABLE):
