@@ -6,7 +6,6 @@ behind one endpoint, metrics included.
 
 import random
 import sys
-import tempfile
 from pathlib import Path
 
 import uvicorn
@@ -36,7 +35,7 @@ async def worker(scope, receive, send):
 def door(socket: Path) -> Front:
     routes = Routes()
     routes.publish(Route(ENDPOINT, (Variant("AllTraffic", 1.0, (socket,)),)))
-    meter = InvocationMeter(MetricStore(Path(tempfile.mkdtemp()) / "metrics.sqlite"))
+    meter = InvocationMeter(MetricStore(socket.with_name("metrics.sqlite")))
     part = runtime.Runtime(routes, meter, random.random, "000000000000", 6 * 2**20)
     return Front({"sagemaker-runtime": runtime.service(part)}, Verifier({KEY: SECRET}.get))
 
