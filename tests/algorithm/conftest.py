@@ -19,7 +19,7 @@ def job(tmp_path) -> Job:
 @pytest.fixture
 def run(job, capfd, monkeypatch) -> Iterator[Callable[..., tuple[int, list[str]]]]:
     """Run the job here; gives the exit code and the log's messages, ``LEVEL message`` where the level is not INFO."""
-    monkeypatch.setenv("GOMP_SPINCOUNT", "10000")  # main sets it for good where nobody did
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # main sets it for good where nobody did
     before, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
 
     def run(**environ: str) -> tuple[int, list[str]]:

@@ -53,6 +53,15 @@ def test_what_does_no_harm_is_accepted(objects: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("content_type", ["application/x-recordio", None])
+def test_an_empty_rec_is_refused_whether_its_type_is_said_or_not(objects: Any, content_type: str | None) -> None:
+    objects.put("photos", "empty/train.rec", objects.writer().commit(), {})
+    told = {"ContentType": content_type} if content_type else {}
+    empty = channel("train", "s3://photos/empty/", **told)
+    with pytest.raises(Invalid, match=r"Empty \.rec file in train channel: s3://photos/empty/train\.rec has 0 bytes"):
+        check(objects, InputDataConfig=[empty])
+
+
 @pytest.mark.parametrize("url", ["http://photos/train", "photos/train", "s3://", "s3:///key"])
 def test_only_s3_urls_are_locations(objects: Any, url: str) -> None:
     with pytest.raises(Invalid, match="write s3://bucket/prefix"):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -132,3 +133,16 @@ def test_a_model_that_diverged_is_refused(folder):
         predictor.network.fc1.bias.fill_(float("nan"))
     with pytest.raises(UnusableModel, match="smaller learning_rate"):
         predictor.warm_up()
+
+
+def test_a_small_network_answers_on_one_thread(folder):
+    """In a thread of its own, as the worker has one: the number holds for the thread that set it."""
+    predictor = Predictor.load(folder, device="cpu")
+
+    def threads_after_warm_up() -> int:
+        torch.set_num_threads(2)
+        predictor.warm_up(cores=2)
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as inference:
+        assert inference.submit(threads_after_warm_up).result() == 1

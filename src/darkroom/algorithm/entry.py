@@ -17,9 +17,10 @@ from darkroom.algorithm.stopping import Stopped, StopSignal
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
 
-# GNU OpenMP's threads wait for each other awake for some 10 ms (300000 rounds), which on a busy machine keeps the very
-# thread that they wait for from running. A third of a millisecond is enough. Read when torch is loaded.
-SPIN, ROUNDS = "GOMP_SPINCOUNT", "10000"
+# GNU OpenMP's threads wait for each other awake for some 10 ms, which on a busy machine keeps the very thread that they
+# wait for from running. The launcher has them sleep at once; so does this, where nobody said how. Torch reads it when
+# it is loaded.
+WAITING, ASLEEP = "OMP_WAIT_POLICY", "PASSIVE"
 
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -41,7 +42,7 @@ def run(layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: loggi
     strict = environ.get("DARKROOM_STRICT", "") in {"1", "true"}
     values = _configure(layout, strict, log)
 
-    os.environ.setdefault(SPIN, ROUNDS)
+    os.environ.setdefault(WAITING, ASLEEP)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what photos have in their margins is nobody's concern here
     # torch and the decoders take a second to import: not before the settings are known to be right
     from darkroom.algorithm import job  # noqa: PLC0415

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from darkroom.algorithm import class_names, lines, selftest, threads
+from darkroom.algorithm import class_names, lines, selftest
 from darkroom.algorithm.channels import Channels, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data.labels import images_per_class
@@ -19,7 +19,7 @@ from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
-from darkroom.networks import artifact, resnet
+from darkroom.networks import artifact, resnet, threads
 
 YES = {"1", "true"}
 SPEEDOMETER = 20  # batches between progress lines; DARKROOM_SPEEDOMETER lowers it for short epochs

@@ -180,7 +180,7 @@ def _check_data(channel: Mapping[str, Any], objects: ObjectStore, region: str, r
     """Something is there, and a .rec file is not empty."""
     url = channel["DataSource"]["S3DataSource"]["S3Uri"]
     bucket, prefix = bucket_and_key(url)
-    is_recordio = channel.get("ContentType", "").startswith(RECORDIO)
+    is_recordio = channel.get("ContentType", RECORDIO).startswith(RECORDIO)  # it may be, where nothing is said
     try:
         found = objects.list(bucket, prefix, limit=1000 if is_recordio else 1).objects
     except NotFound:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from darkroom.imaging.preprocess import SQUASH, Preprocess
-from darkroom.networks import artifact
+from darkroom.networks import artifact, threads
 from darkroom.serving.content import check_content
 
 
@@ -65,9 +65,12 @@ class Predictor:
         answer: np.ndarray = probabilities[0].cpu().numpy()
         return answer
 
-    def warm_up(self) -> None:
-        """One forward of a gray picture. Raises UnusableModel for a model that answers with what is no number."""
+    def warm_up(self, cores: int = 1) -> None:
+        """One forward of a gray picture, with as many of ``cores`` as the network is worth; so go all that follow in
+        this thread. Raises UnusableModel for a model that answers with what is no number."""
         p = self.preprocess
+        if self.device.type == "cpu":
+            torch.set_num_threads(threads.worthwhile(self.network, (p.channels, p.height, p.width), 1, cores))
         answer = self.infer(np.full((p.height, p.width, p.channels), 127, np.uint8))
         if not np.isfinite(answer).all():
             raise UnusableModel(

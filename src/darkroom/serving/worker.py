@@ -24,6 +24,7 @@ import uvicorn
 
 from darkroom.contract.layout import SOCKET
 from darkroom.imaging.decode import BadImage
+from darkroom.networks import threads
 from darkroom.serving.content import Refused, check_content
 from darkroom.serving.encode import Format, default_format, negotiate
 from darkroom.serving.lines import access_line, log_line
@@ -44,12 +45,13 @@ BODIES_PER_THREAD = 4  # held in memory at once, for each thread that decodes; t
 class Limits:
     decoders: int
     body_bytes: int = MAX_PAYLOAD_MB * 2**20
+    cores: int = 1  # for the network
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Limits":
         """Raises ValueError for a payload limit that is no number."""
         megabytes = int(environ.get(PAYLOAD_MB, MAX_PAYLOAD_MB))
-        return cls(len(os.sched_getaffinity(0)), megabytes * 2**20)
+        return cls(len(os.sched_getaffinity(0)), megabytes * 2**20, threads.available(environ))
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Application:
 
     async def warm_up(self) -> None:
         """One forward in the thread that will serve, which sets its arena and threads up. Raises UnusableModel."""
-        await asyncio.get_running_loop().run_in_executor(self._inference, self._predictor.warm_up)
+        await asyncio.get_running_loop().run_in_executor(self._inference, self._predictor.warm_up, self._limits.cores)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()

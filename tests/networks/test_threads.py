@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from darkroom.algorithm import threads
-from darkroom.networks import resnet
+from darkroom.networks import resnet, threads
 
 
 def test_operations_of_an_image():

@@ -1,9 +1,9 @@
-"""How many processor threads a network is worth.
+"""How many processor threads a network is worth, in training and in serving.
 
 A small network is done with a layer sooner than threads have met at its end: one thread is then faster than two
-(ResNet-20 on 16 images of 28 pixels: 307 against 275 images/s), and far faster where the machine has other work
-(284 against 22).
-Knows arithmetic, not training.
+(training ResNet-20 on 16 images of 28 pixels: 307 against 275 images/s), and far faster where the machine has other
+work (284 against 22).
+Knows arithmetic, and not what the batch is for.
 """
 
 import os
