@@ -119,6 +119,15 @@ def test_an_upload_that_is_refused_fails_the_job() -> None:
     assert decision.change.observed["reason"] == "ClientError: Artifact upload failed: no bucket named 'gone'"
 
 
+def test_a_model_that_could_not_be_packed_fails_the_job() -> None:
+    """The program ended well, and there is nothing to show for it: that is no Completed job."""
+    seen = Observation(Phase.ENDED, exit_code=0, running_at=NOW, unpacked="cannot pack /opt/ml/model: File too large")
+    decision = training.decide(job("uploading", STARTED), facts(seen), NOW, SETTINGS)
+    assert decision.change is not None
+    assert decision.change.state == "failed"
+    assert "cannot pack /opt/ml/model: File too large" in decision.change.observed["reason"]
+
+
 def test_what_can_never_start_fails() -> None:
     decision = training.decide(
         job("starting", {"start_failure": "no such image"}), facts(SEEN["absent"]), NOW, SETTINGS

@@ -115,3 +115,61 @@ def test_headers_cannot_fill_the_memory(tmp_path: Path, folder: Path, monkeypatc
         tar.addfile(info)
     with pytest.raises(BadArchive, match="unpacks to more than"):
         unpack(write(tmp_path, buffer.getvalue()), folder, SOURCE)
+
+
+def test_a_chain_of_links_too_long_to_resolve_leads_nobody_outside(tmp_path: Path, folder: Path) -> None:
+    """CVE-2025-4517: past PATH_MAX, realpath gives up quietly, and the standard filter with it."""
+    long = "d" * 247
+    members: dict[str, bytes | tarfile.TarInfo | None] = {}
+    steps = "abcdefghijklmnop"
+    path = ""
+    for step in steps:
+        members[os.path.join(path, long)] = None
+        members[os.path.join(path, step)] = member(tarfile.SYMTYPE, long)
+        path = os.path.join(path, long)
+    through = os.path.join("/".join(steps), "l" * 254)
+    members[through] = member(tarfile.SYMTYPE, "../" * len(steps))
+    members["escape"] = member(tarfile.SYMTYPE, through + "/..")
+    members["escape/thief"] = b"x"
+    with pytest.raises(BadArchive):
+        unpack(write(tmp_path, tar_gz(members)), folder, SOURCE)
+    assert sorted(os.listdir(tmp_path)) == ["into", "model.tar.gz"]
+
+
+def test_links_are_not_made_below_links(tmp_path: Path, folder: Path) -> None:
+    made = tar_gz({"in": None, "a": member(tarfile.SYMTYPE, "in"), "a/b": member(tarfile.SYMTYPE, "x")})
+    with pytest.raises(BadArchive):
+        unpack(write(tmp_path, made), folder, SOURCE)
+    assert os.listdir(folder / "in") == []
+
+
+def test_a_hard_link_to_nothing_is_said_so(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(BadArchive, match="'a' is a link to 'b', which is not there"):
+        unpack(write(tmp_path, tar_gz({"a": member(tarfile.LNKTYPE, "b")})), folder, SOURCE)
+
+
+def test_links_in_circles_and_to_nowhere_do_no_harm(tmp_path: Path, folder: Path) -> None:
+    made = {"loop": member(tarfile.SYMTYPE, "loop"), "nowhere": member(tarfile.SYMTYPE, "nothing"), "file": b"f"}
+    unpack(write(tmp_path, tar_gz(made)), folder, SOURCE)
+    assert sorted(os.listdir(folder)) == ["file", "loop", "nowhere"]
+
+
+def test_a_huge_name_cannot_fill_the_memory(tmp_path: Path, folder: Path) -> None:
+    """Well within the bound on what comes out, but all of it in one string."""
+    header = member(tarfile.GNUTYPE_LONGNAME, size=archives.MAX_EXTENDED_BYTES + 1)
+    header.name = "././@LongLink"
+    content = header.tobuf(tarfile.GNU_FORMAT) + bytes(archives.MAX_EXTENDED_BYTES + 10_240)
+    with pytest.raises(BadArchive, match=f"names and attributes of more than {archives.MAX_EXTENDED_BYTES} bytes"):
+        unpack(write(tmp_path, gzip.compress(content)), folder, SOURCE)
+
+
+def test_members_without_number_are_refused(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    with pytest.raises(BadArchive, match="more than 3 members"):
+        unpack(write(tmp_path, tar_gz(dict.fromkeys("abcd", b""))), folder, SOURCE)
+
+
+def test_headers_upon_headers_are_refused(tmp_path: Path, folder: Path) -> None:
+    header = member(tarfile.XGLTYPE, size=0).tobuf(tarfile.PAX_FORMAT)
+    with pytest.raises(BadArchive, match="not a complete"):
+        unpack(write(tmp_path, gzip.compress(header * 5000)), folder, SOURCE)

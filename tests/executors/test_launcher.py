@@ -1,6 +1,7 @@
 """The launcher by itself: what it weighs, and what it does when nobody looks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,3 +150,17 @@ def test_processes_that_hide_from_their_group_end_with_the_launcher(bench: Local
     bench.kill_launcher("t")
     assert bench.wait("t", *OVER).phase is Phase.LOST
     until(lambda: gone(pid))
+
+
+def test_a_failure_file_that_is_a_pipe_does_not_hold_the_launcher(bench: LocalBench) -> None:
+    seen = bench.run("os.mkfifo(os.path.join(os.environ['SM_OUTPUT_DIR'], 'failure')); sys.exit(3)")
+    assert (seen.exit_code, seen.failure) == (3, "")
+
+
+def test_a_home_that_was_removed_ends_its_launchers(bench: LocalBench) -> None:
+    bench.executor.start(python("t", WAIT))
+    bench.wait_line("t", "running")
+    launcher = launcher_of(bench, "t")
+    shutil.rmtree(bench.folder("t"))
+    os.kill(launcher, signal.SIGTERM)
+    until(lambda: gone(launcher))

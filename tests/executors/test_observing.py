@@ -79,4 +79,4 @@ def test_only_a_running_worker_has_a_socket_and_is_ready() -> None:
 def test_a_failed_packing_is_told() -> None:
     failed = {"packed.json": {"model.tar.gz": False, "output.tar.gz": False, "failure": "disk full", "at_ms": 0}}
     silent = {"exited.json": {"exit_code": 0, "failure": "", "at_ms": at_ms(LATER)}}
-    assert see(LAUNCHED | silent | failed, alive=False).failure == "disk full"
+    assert see(LAUNCHED | silent | failed, alive=False).unpacked == "disk full"

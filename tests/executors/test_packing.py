@@ -8,6 +8,7 @@ import pytest
 
 from darkroom.executors import records
 from darkroom.executors.packing import main, pack
+from darkroom.executors.removal import remove
 
 
 @pytest.fixture
@@ -101,3 +102,81 @@ def test_links_and_odd_files(folder: Path) -> None:
         links = {member.name: member.linkname for member in tar}
     assert links == {"real": "", "to-file": "real", "as-the-job-sees-it": "real"}
     assert [note.split()[0] for note in notes] == ["pipe", "to-passwd", "up"]
+
+
+def nested(folder: Path, depth: int) -> None:
+    here = os.getcwd()
+    os.chdir(folder)
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("file").write_text("deep")
+    os.chdir(here)
+
+
+def test_folders_nested_deeper_than_the_stack_are_packed(folder: Path) -> None:
+    nested(folder / "ml/model", 1100)
+    main(str(folder))
+    assert names(folder / "model.tar.gz")[-1].count("/") == 1100
+
+
+def test_folders_nested_deeper_than_a_path_are_a_failure_not_a_crash(folder: Path) -> None:
+    nested(folder / "ml/model", 3000)
+    main(str(folder))
+    record = records.read(folder, records.PACKED)
+    assert record is not None
+    assert record["failure"] == "cannot pack /opt/ml/model into model.tar.gz: File name too long"
+    remove(folder / "ml")  # pytest itself could not
+
+
+@pytest.mark.parametrize("below", ["model", "output/data", "output"])
+def test_a_link_in_place_of_a_folder_is_not_followed(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, below: str
+) -> None:
+    secret = tmp_path_factory.mktemp("outside")
+    (secret / "data").mkdir()
+    (secret / "data/secret").write_text("s")
+    remove(folder / "ml" / below)
+    (folder / "ml" / below).symlink_to(secret)
+    main(str(folder))
+    record = records.read(folder, records.PACKED)
+    assert record is not None
+    assert record["failure"].endswith("the job put a link in its place")
+    assert (record["model.tar.gz"], record["output.tar.gz"]) == (False, False)
+
+
+def test_a_folder_that_the_job_removed_is_an_empty_one(folder: Path) -> None:
+    remove(folder / "ml/model")
+    main(str(folder))
+    record = records.read(folder, records.PACKED)
+    assert record is not None
+    assert (record["model.tar.gz"], record["failure"]) == (False, "")
+
+
+def test_a_sparse_file_of_terabytes_is_not_read(folder: Path) -> None:
+    with open(folder / "ml/model/sparse", "wb") as file:
+        file.truncate(2**42)
+    main(str(folder))
+    record = records.read(folder, records.PACKED)
+    assert record is not None
+    assert record["failure"].startswith(f"cannot pack /opt/ml/model into model.tar.gz: its files have {2**42} bytes")
+
+
+def test_a_full_disk_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of training are in that folder: they must not be given up for a disk that someone will clear."""
+    fill(folder)
+    monkeypatch.setattr(records, "RETRY_S", 0.01)
+    tries = iter([OSError(28, "No space left on device")] * 3)
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".partial") and (error := next(tries, None)):
+            raise error
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    main(str(folder))
+    record = records.read(folder, records.PACKED)
+    assert record is not None
+    assert (record["model.tar.gz"], record["failure"]) == (True, "")
+    assert (folder / "log").read_text().count("had to wait: No space left on device") == 1

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,16 @@ def test_unreadable_folders_go_too_and_links_are_not_followed(tmp_path: Path) ->
 
 def test_nothing_to_remove_is_no_error(tmp_path: Path) -> None:
     remove(tmp_path / "nothing")
+
+
+def test_folders_nested_deeper_than_stack_and_path_go_too(tmp_path: Path) -> None:
+    task = tmp_path / "task"
+    task.mkdir()
+    here = Path.cwd()
+    os.chdir(task)
+    for _ in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(here)
+    remove(task)
+    assert list(tmp_path.iterdir()) == []

@@ -87,6 +87,7 @@ class Observation:
     socket: Path | None = None  # serving tasks: where the worker listens
     exit_code: int | None = None  # of the process; negative: the signal that ended it
     failure: str = ""  # the failure file, or what went wrong in staging, at most 1024 characters
+    unpacked: str = ""  # why what the process left could not be packed
     model_archive: Path | None = None  # model.tar.gz, after packing
     output_archive: Path | None = None  # output.tar.gz, after packing; None when there was nothing
     running_at: datetime | None = None

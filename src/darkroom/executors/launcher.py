@@ -14,6 +14,7 @@ import math
 import os
 import select
 import signal
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -51,7 +52,8 @@ class Log:
             self._lost += len(lines)
 
     def sync(self) -> None:
-        self._writer.sync()
+        with suppress(OSError):  # the exit record must follow whatever the disk says
+            self._writer.sync()
 
 
 class Job:
@@ -107,6 +109,7 @@ def main(folder: str) -> None:
             exit_code = run(folder, spec, isolated, wake, log)
             failure = _failure(spec["base"])
     log.sync()
+    records.sync_folder(os.path.dirname(spec["log"]))
     _record(folder, records.EXITED, {"exit_code": exit_code, "failure": failure, "at_ms": _now_ms()}, spec)
     if spec["packs"] and exit_code is not None:
         os.set_inheritable(records.LOCK_FD, True)
@@ -239,22 +242,22 @@ def _wait_ms(now: float, *times: float | None) -> float | None:
 
 
 def _failure(base: str) -> str:
+    """The failure file as the job left it; what is no plain file (a pipe nobody writes to, a device) says nothing."""
     try:
-        with open(os.path.join(base, "output", "failure"), "rb") as file:
+        with open(os.path.join(base, "output", "failure"), "rb", opener=_unwaiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return ""
             return file.read(4 * records.FAILURE_CHARS).decode("utf-8", "replace")[: records.FAILURE_CHARS]
     except OSError:
         return ""
 
 
+def _unwaiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _record(folder: str, name: str, record: records.Record, spec: dict[str, Any]) -> None:
-    """Write a record, waiting for a full disk to have room: nobody else knows what it says."""
-    while True:
-        try:
-            records.write(folder, name, record)
-            break
-        except OSError as error:
-            print(f"cannot write {name}: {error}", file=sys.stderr, flush=True)
-            time.sleep(1)
+    records.write_in_the_end(folder, name, record)
     records.announce(spec["changes"], os.path.basename(folder))
 
 

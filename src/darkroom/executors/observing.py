@@ -43,7 +43,8 @@ def _exited(
     return Observation(
         Phase.PACKING if packs and ran and packed is None else Phase.ENDED,
         exit_code=exited["exit_code"],
-        failure=exited["failure"] or (packed["failure"] if packed else ""),
+        failure=exited["failure"],
+        unpacked=packed["failure"] if packed else "",
         model_archive=archives[0],
         output_archive=archives[1],
         running_at=running_at,

@@ -5,6 +5,7 @@ relative names, sorted, with fixed owners and times, so that the same files give
 outside are left out, and the log says so.
 """
 
+import errno
 import gzip
 import os
 import stat
@@ -12,11 +13,14 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from darkroom.contract.logs import Writer
 from darkroom.executors import records
 from darkroom.executors.isolation import OPT_ML
 
+MAX_BYTES = 64 * 2**30  # of all files; ``archives`` unpacks no more. A sparse file may claim anything.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LEVEL = 1  # weights hardly shrink: speed counts
 FOLDERS = {records.MODEL_ARCHIVE: "model", records.OUTPUT_ARCHIVE: os.path.join("output", "data")}
 
@@ -30,37 +34,73 @@ def main(folder: str) -> None:
     notes: list[str] = []
     for archive, below in FOLDERS.items():
         try:
-            packed = pack(spec["base"], below, os.path.join(folder, archive), notes)
+            packed = _pack_when_there_is_room(folder, below, archive, notes)
         except OSError as error:
             packed = False
             record["failure"] = f"cannot pack /opt/ml/{below} into {archive}: {error.strerror or error}"
         record[archive] = packed
     now_ms = time.time_ns() // 10**6
     if notes:
-        Writer(spec["log"]).write((now_ms, f"darkroom: {note}") for note in notes)
-    records.write(folder, records.PACKED, record | {"at_ms": now_ms})
+        with suppress(OSError):  # a full disk, or a home that was moved: the archives count more
+            Writer(spec["log"]).write((now_ms, f"darkroom: {note}") for note in dict.fromkeys(notes))
+    records.write_in_the_end(folder, records.PACKED, record | {"at_ms": now_ms})
     records.announce(spec["changes"], os.path.basename(folder))
 
 
+def _pack_when_there_is_room(folder: str, below: str, archive: str, notes: list[str]) -> bool:
+    """Pack, waiting for a full disk to have room: what was learned must not be given up for it."""
+    while True:
+        found: list[str] = []
+        try:
+            packed = pack(os.path.join(folder, records.BASE), below, os.path.join(folder, archive), found)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            print(f"cannot pack {archive} yet: {error}", file=sys.stderr, flush=True)
+            notes.append(f"{archive} had to wait: {error.strerror}")
+            time.sleep(records.RETRY_S)
+        else:
+            notes += found
+            return packed
+
+
 def pack(base: str, below: str, target: str, notes: list[str]) -> bool:
-    """Archive what a folder below /opt/ml holds, whole or not at all; False, and no archive, where it holds nothing."""
+    """Archive what a folder below /opt/ml holds, whole or not at all; False, and no archive, where it holds nothing.
+
+    Raises OSError, also for what is no folder of the job's own, or is larger than anybody would unpack.
+    """
     source = os.path.join(base, below)
-    members = list(_members(base, source, source, notes))
+    if not os.path.lexists(source):
+        return False
+    if os.path.realpath(source) != os.path.join(os.path.realpath(base), below):
+        raise OSError(errno.ENOTDIR, "the job put a link in its place")
+    members = list(_members(base, source, notes))
     if not members:
         return False
+    if (size := sum(os.lstat(path).st_size for path, member in members if member.isreg())) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"its files have {size} bytes, more than {MAX_BYTES}")
     partial = f"{target}.partial"
-    with open(partial, "wb") as file:
+    try:
+        _write_archive(partial, members)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
+    os.replace(partial, target)
+    records.sync_folder(os.path.dirname(target))
+    return True
+
+
+def _write_archive(path: str, members: list[tuple[str, tarfile.TarInfo]]) -> None:
+    with open(path, "wb") as file:
         with (
             gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w|", format=tarfile.PAX_FORMAT) as archive,
         ):
-            for path, member in members:
-                _add(archive, path, member)
+            for content, member in members:
+                _add(archive, content, member)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, target)
-    records.sync_folder(os.path.dirname(target))
-    return True
 
 
 def _add(archive: tarfile.TarFile, path: str, member: tarfile.TarInfo) -> None:
@@ -72,16 +112,21 @@ def _add(archive: tarfile.TarFile, path: str, member: tarfile.TarInfo) -> None:
         archive.addfile(member, content)
 
 
-def _members(base: str, root: str, folder: str, notes: list[str]) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """(path, member) of everything below a folder, in order of name."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+def _members(base: str, root: str, notes: list[str]) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """(path, member) of everything below a folder, in order of name. Depth costs no stack: a job may nest folders."""
+    ahead = [_entries(root)]
+    while ahead:
+        entry = next(ahead[-1], None)
+        if entry is None:
+            ahead.pop()
+            continue
         name = os.path.relpath(entry.path, root)
         member = tarfile.TarInfo(name)
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
             member.type, member.mode = tarfile.DIRTYPE, 0o755
             yield entry.path, member
-            yield from _members(base, root, entry.path, notes)
+            ahead.append(_entries(entry.path))
         elif stat.S_ISREG(mode):
             member.mode = 0o755 if mode & stat.S_IXUSR else 0o644
             yield entry.path, member
@@ -90,6 +135,10 @@ def _members(base: str, root: str, folder: str, notes: list[str]) -> Iterator[tu
             yield entry.path, member
         else:
             notes.append(f"{name} was left out of the archive: it is neither a file nor a link to one beside it")
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    return iter(sorted(os.scandir(folder), key=lambda entry: entry.name))
 
 
 def _inner_link(base: str, root: str, path: str) -> str | None:

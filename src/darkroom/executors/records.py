@@ -20,6 +20,8 @@ The launcher imports this: keep it light.
 
 import json
 import os
+import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +32,7 @@ LOCK_FD = 3  # where a launcher finds its lock
 BASE = "ml"  # the job's /opt/ml
 LAUNCHER_LOG = "launcher.log"  # what the launcher itself has to say; empty unless it has a fault
 ARCHIVES = MODEL_ARCHIVE, OUTPUT_ARCHIVE = "model.tar.gz", "output.tar.gz"
+RETRY_S = 1.0
 FAILURE_CHARS = 1024  # AWS cuts FailureReason there
 
 Record = dict[str, Any]
@@ -48,12 +51,30 @@ def read(folder: str | os.PathLike[str], name: str) -> Record | None:
 def write(folder: str | os.PathLike[str], name: str, record: Record) -> None:
     """Write a record so that it is there whole or not at all, also after a power cut."""
     path = os.path.join(folder, name)
-    with open(f"{path}.{os.urandom(4).hex()}", "x") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    partial = f"{path}.{os.urandom(4).hex()}"
+    try:
+        with open(partial, "x") as file:
+            json.dump(record, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
     sync_folder(folder)
+
+
+def write_in_the_end(folder: str | os.PathLike[str], name: str, record: Record) -> None:
+    """Write a record that nobody else can write again: wait until a full disk has room. Gives up with the folder."""
+    while True:
+        try:
+            return write(folder, name, record)
+        except OSError as error:
+            print(f"cannot write {name}: {error}", file=sys.stderr, flush=True)
+            if not os.path.isdir(folder):
+                return
+            time.sleep(RETRY_S)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
