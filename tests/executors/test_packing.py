@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from darkroom.executors.removal import remove
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "ml/model").mkdir(parents=True)
     (tmp_path / "ml/output/data").mkdir(parents=True)
     records.write(
@@ -20,7 +21,8 @@ def folder(tmp_path: Path) -> Path:
         records.LAUNCH,
         {"base": str(tmp_path / "ml"), "log": str(tmp_path / "log"), "changes": str(tmp_path / "nobody")},
     )
-    return tmp_path
+    yield tmp_path
+    remove(tmp_path / "ml")  # pytest itself could not remove what is nested too deep, and would fail three runs later
 
 
 def fill(folder: Path) -> None:
@@ -126,7 +128,6 @@ def test_folders_nested_deeper_than_a_path_are_a_failure_not_a_crash(folder: Pat
     record = records.read(folder, records.PACKED)
     assert record is not None
     assert record["failure"] == "cannot pack /opt/ml/model into model.tar.gz: File name too long"
-    remove(folder / "ml")  # pytest itself could not
 
 
 @pytest.mark.parametrize("below", ["model", "output/data", "output"])
