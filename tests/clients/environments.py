@@ -29,10 +29,16 @@ RECIPES: dict[str, tuple[str, ...]] = {
     ),
     "sdk2": ("sagemaker>=2,<3", *NOTEBOOK),
     "sdk3": ("sagemaker>=3", *NOTEBOOK),
+    "boto3-old": ("boto3==1.34.162",),  # the last that speaks the old protocols: Query, Content-MD5, legacy retries
 }
 ALIASES = {"mxnet": "sdk1"}
 DEBIAN = {"sdk1": ("libgl1", "libglib2.0-0")}  # OpenCV's own needs, missing on a machine without a screen
-PROBES = {"sdk1": "import cv2, mxnet, sagemaker", "sdk2": "import sagemaker", "sdk3": "import sagemaker.core"}
+PROBES = {
+    "sdk1": "import cv2, mxnet, sagemaker",
+    "sdk2": "import sagemaker",
+    "sdk3": "import sagemaker.core",
+    "boto3-old": "import boto3",
+}
 
 
 def python_of(name: str) -> Path:
