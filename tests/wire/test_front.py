@@ -282,3 +282,21 @@ def test_a_refused_body_that_comes_anyway_leaves_the_connection_in_step(port):
     answer = exchange(port, upload + health, b'"status":"ok"')
     assert answer.count(b"HTTP/1.1 ") == 2
     assert SECRET.encode() not in answer
+
+
+def test_strangers_cannot_fill_the_memory_with_bodies(port):
+    """Refused by their key, before a byte of the body is kept."""
+    scope = b"AKIASTRANGER/%s/us-east-1/sagemaker/aws4_request"
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ").encode()
+    head = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: SageMaker.ListModels\r\nX-Amz-Date: %s\r\n"
+        b"Expect: 100-continue\r\n"
+        b"Authorization: AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=host;x-amz-date;x-amz-target, Signature=%s\r\n"
+        b"Content-Length: 8000000\r\n\r\n"
+    ) % (stamp, scope % stamp[:8], b"0" * 64)
+    assert b"UnrecognizedClientException" in exchange(port, head, b"}")
+
+
+def test_nobody_unknown_has_a_document_read(port):
+    head = b"POST /b?delete HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 8000000\r\n\r\n"
+    assert b"<Code>AccessDenied</Code>" in exchange(port, head)

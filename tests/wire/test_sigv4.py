@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom.wire.messages import Body, Request, ServiceError
+from darkroom.wire.models import model
 from darkroom.wire.payload import checked
+from darkroom.wire.sigv2 import NEVER_SIGNED, SUBRESOURCES
 from darkroom.wire.sigv4 import Scope, Verifier, signing_key, signing_service
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -365,3 +367,33 @@ def test_nonsense_for_a_hash_is_refused():
     with pytest.raises(ServiceError) as error:
         checked(request, verify(request))
     assert error.value.code == "InvalidArgument"
+
+
+def test_a_version_2_url_of_a_bucket_is_believed_as_boto3_signs_it():
+    request = presign_v2(path="/b/")
+    request.path = "/b"
+    assert verify(request).caller.access_key == KEY
+
+
+@pytest.mark.parametrize("name", ["publicAccessBlock", "attributes", "policyStatus"])
+def test_a_version_2_url_cannot_be_turned_into_another_operation(name):
+    request = presign_v2()
+    request.raw_query += f"&{name}"
+    request.query.append((name, ""))
+    assert refused(request).code == "SignatureDoesNotMatch"
+
+
+def test_every_parameter_that_chooses_an_operation_is_signed_or_refused_in_version_2():
+    """list-type chooses among listings of the same keys, and boto3 does not sign it either."""
+    operations = [model("s3").operation(name) for name in model("s3").operations]
+    uris = [operation.http["requestUri"].partition("?")[2] for operation in operations]
+    names = {name for uri in uris for name, _ in parse_qsl(uri, keep_blank_values=True)}
+    assert names - SUBRESOURCES - NEVER_SIGNED <= {"list-type"}
+
+
+def test_who_cannot_be_believed_is_refused_before_the_body():
+    verifier = Verifier({KEY: SECRET}.get, lambda: NOW)
+    verifier.foresee(signed(s3(), "PUT", "/b/k"), "s3")
+    stranger = Verifier({}.get, lambda: NOW)
+    with pytest.raises(ServiceError, match="InvalidAccessKeyId"):
+        stranger.foresee(signed(s3(), "PUT", "/b/k"), "s3")

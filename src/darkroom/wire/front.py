@@ -25,6 +25,8 @@ from darkroom.wire.xml_body import DECLARATION, escape
 
 HEALTH = "/_darkroom/health"
 HANDLER_THREADS = 32
+FORESEEN_BYTES = 64 * 1024  # of a body: from here on it is worth a look at who sends it before it is read
+READING = ("GET", "HEAD")  # all that somebody unknown may do
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +80,8 @@ class Front:
         kind = service.protocol(request).kind
         if "authorization" not in request.headers and "X-Amz-Signature" not in request.raw_query:
             raise refusal(kind, Reason.MISSING)
+        if (request.body.length or FORESEEN_BYTES) >= FORESEEN_BYTES:
+            self._verifier.foresee(request, kind)
         data = await service.read(request.body)
         proof = self._verifier.verify(request, kind, sha256(data).hexdigest())
         if request.headers.get("content-encoding") == "gzip":
@@ -88,6 +92,8 @@ class Front:
         bucket = virtual_bucket(request.headers.get("host", ""), self._hosts)
         path = f"/{quote(bucket)}{request.path}" if bucket else request.path
         proof = self._verifier.verify(request, "s3", resource=path)
+        if proof.caller.anonymous and request.method not in READING:  # nor is what it sent looked at
+            raise refusal("s3", Reason.MISSING)
         request.path = path
         if "authorization" not in request.headers and not proof.caller.anonymous:
             request.headers = hoisted(request)

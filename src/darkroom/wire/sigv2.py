@@ -6,6 +6,7 @@ Source: "Signing and authenticating REST requests (AWS signature version 2)" of 
 import base64
 import hmac
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from darkroom.wire.messages import Request
@@ -20,13 +21,38 @@ SUBRESOURCES = frozenset(
         *("versions", "website"),
     }
 )
+# They choose another operation, and came after Version 2: its signature does not cover them.
+NEVER_SIGNED = frozenset(
+    {
+        *(
+            "abac",
+            "annotation",
+            "attributes",
+            "encryption",
+            "intelligent-tiering",
+            "legal-hold",
+            "metadataAnnotationTable",
+        ),
+        *("metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable"),
+        *("ownershipControls", "policyStatus", "publicAccessBlock", "renameObject", "retention", "session"),
+    }
+)
 HOISTED = re.compile(r"x-amz-[a-z0-9_.-]+|content-md5|content-type")
 
 
-def signature_v2(secret: str, request: Request, resource: str, expires: str) -> str:
-    """The signature that a presigned URL should carry; ``resource`` is the undecoded path, bucket first."""
-    text = string_to_sign(request, resource, expires)
-    return base64.b64encode(hmac.digest(secret.encode(), text.encode("latin-1", "replace"), "sha1")).decode()
+def signatures_v2(secret: str, request: Request, resource: str, expires: str) -> list[str]:
+    """What a presigned URL may carry; ``resource`` is the undecoded path, bucket first.
+
+    boto3 asks for "/bucket" and signs "/bucket/".
+    """
+    same = [resource, f"{resource}/"] if resource.count("/") == 1 and resource != "/" else [resource]
+    texts = [string_to_sign(request, name, expires).encode("latin-1", "replace") for name in same]
+    return [base64.b64encode(hmac.digest(secret.encode(), text, "sha1")).decode() for text in texts]
+
+
+def escapes_signature(query: Iterable[str]) -> bool:
+    """Whether somebody could have made another request of a presigned URL by these parameter names."""
+    return not NEVER_SIGNED.isdisjoint(query)
 
 
 def string_to_sign(request: Request, resource: str, expires: str) -> str:

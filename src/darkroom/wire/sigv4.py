@@ -23,7 +23,7 @@ from darkroom.wire.canonical import (
 )
 from darkroom.wire.messages import Caller, Request
 from darkroom.wire.refusals import Reason, refusal
-from darkroom.wire.sigv2 import signature_v2
+from darkroom.wire.sigv2 import escapes_signature, signatures_v2
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -120,17 +120,29 @@ class Verifier:
         ``body_hash`` is of a body that was read whole, None where it is still to come. ``resource`` is the path with
         the bucket in it, where the host named the bucket.
         """
+        claim = self._claim(request, kind, body_hash)
+        if claim is not None:
+            return self._check_signature(claim, request, kind, body_hash)
+        if "AWSAccessKeyId=" in request.raw_query:
+            return self._verify_v2(request, kind, resource or request.path)
+        return ANONYMOUS
+
+    def foresee(self, request: Request, kind: str) -> None:
+        """Raises ServiceError for what no body can mend. Ask before a large one is read: anybody may send those."""
+        claim = self._claim(request, kind, "")
+        if claim is not None and self._secret_of(claim.scope.key) is None:
+            raise refusal(kind, Reason.UNKNOWN_KEY, AWSAccessKeyId=claim.scope.key)
+
+    def _claim(self, request: Request, kind: str, body_hash: str | None) -> _Claim | None:
         if "authorization" in request.headers:
             claim = self._claim_of_header(request, kind, body_hash)
         elif "X-Amz-Signature" in request.raw_query:
             claim = self._claim_of_query(request, kind, body_hash)
-        elif "AWSAccessKeyId=" in request.raw_query:
-            return self._verify_v2(request, kind, resource or request.path)
         else:
-            return ANONYMOUS
+            return None
         _check_signed_headers(request, claim, kind)
         self._check_time(claim, request, kind)
-        return self._check_signature(claim, request, kind, body_hash)
+        return claim
 
     # What the client claims
 
@@ -245,7 +257,8 @@ class Verifier:
         secret = self._secret_of(key)
         if secret is None:
             raise refusal(kind, Reason.UNKNOWN_KEY, AWSAccessKeyId=key)
-        if not hmac.compare_digest(signature_v2(secret, request, resource, expires).encode(), signature.encode()):
+        signed = signatures_v2(secret, request, resource, expires)
+        if escapes_signature(query) or not any(hmac.compare_digest(s.encode(), signature.encode()) for s in signed):
             raise refusal(kind, Reason.MISMATCH, AWSAccessKeyId=key, SignatureProvided=signature)
         return Proof(Caller(key, REGION_OF_V2), UNSIGNED)
 
