@@ -10,7 +10,7 @@ from tests.control.values import CREATED, endpoint, fleet, job
 BUILT_IN = image_of("811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1")
 
 
-def task(**request: Any) -> Task:
+def task(strict: bool = False, **request: Any) -> Task:
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/train"}
     given = {
         "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
@@ -21,7 +21,7 @@ def task(**request: Any) -> Task:
         ],
         "HyperParameters": {"epochs": "2", "image_shape": "3,224,224"},
     }
-    return plans.training_task(job("starting", **given | request), BUILT_IN, "eu-west-1")
+    return plans.training_task(job("starting", **given | request), BUILT_IN, "eu-west-1", strict)
 
 
 def file(made: Task, name: str) -> Any:
@@ -87,3 +87,8 @@ def test_a_worker_gets_its_archive_and_the_models_environment() -> None:
     assert made.log.group == "/aws/sagemaker/Endpoints/e"
     assert made.log.stream.startswith("v/i-")
     assert len(made.log.stream) == len("v/i-") + 17
+
+
+def test_strict_reaches_the_job() -> None:
+    assert "DARKROOM_STRICT" not in task().variables
+    assert task(strict=True).variables["DARKROOM_STRICT"] == "1"

@@ -29,8 +29,8 @@ def worker_log(endpoint_name: str, variant: str, task_id: str) -> LogTarget:
     return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{workers.instance_id(task_id)}")
 
 
-def training_task(job: Resource, image: Image, region: str) -> Task:
-    """The task of a training job with one host."""
+def training_task(job: Resource, image: Image, region: str, strict: bool = False) -> Task:
+    """The task of a training job with one host. ``strict`` reaches the job as DARKROOM_STRICT."""
     request = job.request
     algorithm = request["AlgorithmSpecification"]
     entry = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
@@ -40,6 +40,7 @@ def training_task(job: Resource, image: Image, region: str) -> Task:
         log=training_log(job),
         environment_name=image.environment,
         variables={
+            **({"DARKROOM_STRICT": "1"} if strict else {}),
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": job.name,
             "TRAINING_JOB_ARN": job.arn,
