@@ -71,7 +71,7 @@ class TrainingJobs:
         """What can never start (an image that is no longer offered, …) fails the job; other faults are tried again."""
         try:
             image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
-            self._executor.start(plans.training_task(job, image, self._settings.region))
+            self._executor.start(plans.training_task(job, image, self._settings.region, self._settings.strict))
         except Invalid as error:
             return {"start_failure": str(error)}
         return {}
