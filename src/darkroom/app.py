@@ -1,4 +1,4 @@
-"""Composition root: settings → parts → one ASGI app → one server. The only file that knows all parts.
+"""Composition root: settings → parts → one front door → one server. The only file that knows all parts.
 
 ``python -m darkroom.app`` serves with the settings of the environment until SIGTERM.
 """
@@ -48,7 +48,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Parts:
-    """A platform at rest: ``front`` is the ASGI app; ``start`` sets the loops going, ``close`` ends them."""
+    """A platform at rest: ``front`` answers requests; ``start`` sets the loops going, ``close`` ends them."""
 
     front: Front
     control: Control
