@@ -34,3 +34,12 @@ class PreconditionFailed(DarkroomError):
 
 class Unavailable(DarkroomError):
     """Try again later: the machine is full, or something is just starting or stopping."""
+
+
+class Full(Unavailable):
+    """Make room, then try again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no space left on the server's disk. Delete objects, or move DARKROOM_HOME to a larger disk."
+        )

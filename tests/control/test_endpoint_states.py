@@ -236,3 +236,9 @@ def test_weights_and_counts_are_retained_by_name() -> None:
     new = fleet(generation=2, a=1, c=1)
     assert {v.name: v.count for v in new.retaining(old, {"count", "weight"}).variants} == {"a": 3, "c": 1}
     assert new.retaining(old, {"weight"}) == new.retaining(old, ()) == new
+
+
+def test_a_crash_noted_before_the_clock_was_set_back_holds_nobody_up() -> None:
+    crashes = {"a": {"count": 5, "at": (NOW + timedelta(hours=3)).isoformat()}}
+    assert staff.pause_over(crashes, "a", NOW) is None
+    assert staff.pause_over(crashes, "a", NOW + timedelta(hours=3)) == NOW + timedelta(hours=3, seconds=8)

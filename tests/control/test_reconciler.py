@@ -175,3 +175,13 @@ def test_one_that_never_rests_is_a_fault_of_ours(rig: Rig) -> None:
     )
     with pytest.raises(AssertionError, match="finds no rest"):
         rig.reconciler.step(made.id)
+
+
+def test_a_clock_that_is_set_back_does_not_put_everything_off(rig: Rig) -> None:
+    later = NOW + timedelta(hours=3)
+    rig.clock.now = later
+    assert rig.reconciler._round() == []
+    made = rig.create()
+    rig.reconciler._times[made.id] = later + timedelta(seconds=2)  # the next look, as it was reckoned
+    rig.clock.now = NOW
+    assert rig.reconciler._round() == [made.id]

@@ -32,3 +32,10 @@ def test_a_folder_of_someone_else_is_refused(tmp_path: Path, monkeypatch: pytest
     path.parent.symlink_to(tmp_path)
     with pytest.raises(Unavailable, match="belongs to someone else"):
         sockets.prepare(path)
+
+
+def test_a_long_tmpdir_does_not_make_a_path_that_cannot_be_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("long" * 25)))
+    assert len(os.fsencode(sockets.path_for(tmp_path, "one"))) <= sockets.MAX_PATH_BYTES

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.errors import Full
 from darkroom.objects.committer import Committer, Transaction, connect
 from tests.objects.polling import wait_until
 
@@ -132,3 +133,18 @@ def test_a_transaction_that_sqlite_ended_keeps_nothing(committer: Committer, dat
         committer.run(ended)
     assert committer.run(insert(6)) == 6
     assert values(database) == [6]
+
+
+def test_a_full_disk_is_said_so_and_forgotten_when_there_is_room(committer: Committer) -> None:
+    def limit(pages: int) -> None:
+        committer.run(lambda t: t.connection.execute(f"PRAGMA max_page_count = {pages}"))
+
+    def fill(transaction: Transaction) -> None:
+        transaction.connection.execute("CREATE TABLE IF NOT EXISTS b (value BLOB)")
+        transaction.connection.execute("INSERT INTO b VALUES (zeroblob(100000))")
+
+    limit(1)  # what is there already stays
+    with pytest.raises(Full, match="no space left"):
+        committer.run(fill)
+    limit(10_000)
+    committer.run(fill)

@@ -1,5 +1,6 @@
 """The log store: whatever is asked for by pages is what was written, in order, once."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from darkroom.contract import logs
-from darkroom.errors import Conflict, Invalid, NotFound
+from darkroom.errors import Conflict, Full, Invalid, NotFound
 from darkroom.telemetry.logs import LogStore
 from darkroom.telemetry.streams import BLOCK_BYTES, StreamFile
 
@@ -270,3 +271,23 @@ def test_halving_finds_the_place_of_every_time(
     with StreamFile(store.path(GROUP, STREAM)) as file:
         found = [event.timestamp_ms for event in file.forwards(file.place_of(timestamp_ms))]
     assert found == [at for at in times if at >= timestamp_ms]
+
+
+def test_a_group_that_a_full_disk_cut_short_does_not_spoil_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LogStore(tmp_path)
+    store.create_group("whole", 1)
+
+    def full(path: Path, text: str) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(Full):
+            store.create_group("cut", 2)
+    assert [group.name for group in store.groups()[0]] == ["whole"]
+    store.create_group("cut", 3)
+    (tmp_path / "cut" / "group.json").write_text("")  # the power went
+    assert [group.name for group in store.groups()[0]] == ["cut", "whole"]

@@ -106,12 +106,15 @@ class Reconciler:
     def _round(self) -> list[int]:
         """Ids to look at now; they count as busy from here on."""
         now = self._now()
-        if self._swept is None or now - self._swept >= SWEEP_EVERY:
+        if self._swept is None or not timedelta(0) <= now - self._swept < SWEEP_EVERY:
+            set_back = self._swept is not None and now < self._swept  # then every time we hold is far off
             self._swept = now
             unsettled = self._store.unsettled()
             with self._lock:
                 for resource_id, _ in unsettled:
                     self._times.setdefault(resource_id, now)
+                if set_back:
+                    self._times = dict.fromkeys(self._times, now)
         for resource_id in self._admit():
             self.wake(resource_id)
         with self._lock:

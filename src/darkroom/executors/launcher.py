@@ -41,8 +41,10 @@ class Log:
         self._lost = 0
 
     def write(self, lines: list[str]) -> None:
-        if not lines:
-            return
+        if lines:
+            self._write(lines)
+
+    def _write(self, lines: list[str]) -> None:
         now_ms = time.time_ns() // 10**6
         noted = [f"darkroom: {self._lost} lines of output were lost: the disk was full"] if self._lost else []
         try:
@@ -52,6 +54,9 @@ class Log:
             self._lost += len(lines)
 
     def sync(self) -> None:
+        """All that was written is on disk; and how much could not be, if that can."""
+        if self._lost:
+            self._write([])
         with suppress(OSError):  # the exit record must follow whatever the disk says
             self._writer.sync()
 

@@ -56,7 +56,6 @@ def _pack_when_there_is_room(folder: str, below: str, archive: str, notes: list[
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            print(f"cannot pack {archive} yet: {error}", file=sys.stderr, flush=True)
             notes.append(f"{archive} had to wait: {error.strerror}")
             time.sleep(records.RETRY_S)
         else:

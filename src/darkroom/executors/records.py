@@ -71,7 +71,8 @@ def write_in_the_end(folder: str | os.PathLike[str], name: str, record: Record) 
         try:
             return write(folder, name, record)
         except OSError as error:
-            print(f"cannot write {name}: {error}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # it may be the same disk
+                print(f"cannot write {name}: {error}", file=sys.stderr, flush=True)
             if not os.path.isdir(folder):
                 return
             time.sleep(RETRY_S)

@@ -1,4 +1,7 @@
-"""Where serving workers listen: each in a short folder of its own. The path of a unix socket has at most 107 bytes."""
+"""Where serving workers listen: each in a short folder of its own, whatever TMPDIR is.
+
+The path of a unix socket has at most 107 bytes.
+"""
 
 import hashlib
 import os
@@ -8,11 +11,15 @@ from pathlib import Path
 
 from darkroom.errors import Unavailable
 
+MAX_PATH_BYTES = 107
+
 
 def path_for(root: Path, task_id: str) -> Path:
     """The socket of a task of the executor at ``root``."""
     name = hashlib.sha256(f"{root.absolute()}/{task_id}".encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"darkroom-{os.geteuid()}-{name}", "worker.sock")
+    below = Path(f"darkroom-{os.geteuid()}-{name}", "worker.sock")
+    path = tempfile.gettempdir() / below
+    return path if len(os.fsencode(path)) <= MAX_PATH_BYTES else Path("/tmp") / below
 
 
 def prepare(socket: Path) -> None:

@@ -84,7 +84,7 @@ def _write_file(base: Path, name: str, text: str) -> None:
 
 def _stage_channel(channel: Input, folder: Path, store: ObjectStore, stopped: Callable[[], bool]) -> None:
     url = f"s3://{channel.bucket}/{channel.prefix}"
-    if Path(channel.channel).name != channel.channel:
+    if Path(channel.channel).name != channel.channel or channel.channel == "..":
         raise StagingFailed(f"channel name {channel.channel!r} cannot be a folder name")
     folder.mkdir(exist_ok=True)
     staged = 0

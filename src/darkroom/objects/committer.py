@@ -7,10 +7,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from darkroom.errors import Full
 
 T = TypeVar("T")
 MAX_BATCH = 256
@@ -96,15 +99,16 @@ class Committer:
                 except Exception as error:
                     if not self._connection.in_transaction:
                         raise
-                    outcome.set_exception(error)
+                    outcome.set_exception(_told(error))
             self._before(transaction.named)
             self._connection.execute("COMMIT")
         except Exception as error:  # the disk is full, or gone: nobody's change was kept
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             for _, outcome in batch:
                 if not outcome.done():
-                    outcome.set_exception(error)
+                    outcome.set_exception(_told(error))
             return
         self._after(transaction.dropped)
         for outcome, result in results:
@@ -127,3 +131,7 @@ class Committer:
             raise
         self._connection.execute("RELEASE change")
         return result
+
+
+def _told(error: Exception) -> Exception:
+    return Full() if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL else error

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from darkroom.errors import Full
 from darkroom.telemetry.metrics import Datapoint, MetricStore, Series, StatisticSet
 from darkroom.wire.messages import Call, ServiceError
 from darkroom.wire.operations import Operations
@@ -35,11 +36,14 @@ def put_metric_data(part: CloudWatch, call: Call) -> None:
     if namespace.startswith("AWS/"):
         raise _invalid("The value AWS/ for parameter Namespace is invalid: it is the platform's own.")
     now = part.now()
-    part.metrics.add(
-        (_series(namespace, datum), datum.get("Timestamp", now), stats)
-        for datum in call.params.get("MetricData", [])
-        for stats in _measured(datum)
-    )
+    try:
+        part.metrics.add(
+            (_series(namespace, datum), datum.get("Timestamp", now), stats)
+            for datum in call.params.get("MetricData", [])
+            for stats in _measured(datum)
+        )
+    except Full as error:
+        raise ServiceError("InternalServiceFault", str(error), 500) from error
 
 
 @CLOUDWATCH

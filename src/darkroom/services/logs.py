@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from darkroom.errors import Conflict, DarkroomError, Invalid, NotFound
+from darkroom.errors import Conflict, DarkroomError, Invalid, NotFound, Unavailable
 from darkroom.telemetry.logs import Group, LogStore, Stream
 from darkroom.telemetry.patterns import compile_pattern
 from darkroom.telemetry.search import PAGE_EVENTS
@@ -229,4 +229,6 @@ def _in_aws_words(error: DarkroomError) -> ServiceError:
             return ServiceError("ResourceAlreadyExistsException", f"The specified {kind} already exists")
         case Invalid():
             return ServiceError("InvalidParameterException", str(error))
+        case Unavailable():
+            return ServiceError("ServiceUnavailableException", str(error), 503)
     raise error

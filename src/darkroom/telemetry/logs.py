@@ -4,17 +4,19 @@ Nothing is ever copied on the way from a job to a reader: the job's launcher app
 reads. Knows groups, streams, pages and tokens; nothing of AWS's words for them, nor of what the lines say.
 """
 
+import errno
 import json
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from darkroom.contract import logs
-from darkroom.errors import Conflict, Invalid, NotFound
+from darkroom.errors import Conflict, Full, Invalid, NotFound
 from darkroom.telemetry.search import PAGE_BYTES, PAGE_EVENTS, Found, search
 from darkroom.telemetry.streams import Event, StreamFile
 
@@ -52,7 +54,7 @@ class Page:
 
 
 class LogStore:
-    """Call it from any thread. Raises NotFound("log group" | "log stream"), Conflict and Invalid."""
+    """Call it from any thread. Raises NotFound("log group" | "log stream"), Conflict, Full and Invalid."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -75,6 +77,8 @@ class LogStore:
             writer = logs.Writer(self.path(group, stream))
             try:
                 writer.write(sorted(events, key=lambda event: event[0]))
+            except OSError as error:
+                raise _told(error) from error
             finally:
                 writer.close()
 
@@ -88,6 +92,8 @@ class LogStore:
             path.touch(exist_ok=False)
         except FileExistsError:
             raise Conflict("log stream", stream, f"log stream {stream!r} exists already in {group!r}") from None
+        except OSError as error:
+            raise _told(error) from error
 
     def delete_group(self, group: str) -> None:
         shutil.rmtree(self._existing_group(group))
@@ -206,8 +212,16 @@ class LogStore:
             folder.mkdir()
         except FileExistsError:
             return False
+        except OSError as error:
+            raise _told(error) from error
         if now_ms is not None:
-            (folder / ABOUT).write_text(json.dumps({"created_ms": now_ms}))
+            try:
+                (folder / ABOUT).write_text(json.dumps({"created_ms": now_ms}))
+            except OSError as error:
+                with suppress(OSError):  # a writer may be faster: then the group is its own
+                    (folder / ABOUT).unlink(missing_ok=True)
+                    folder.rmdir()
+                raise _told(error) from error
         return True
 
     def _existing_group(self, group: str) -> Path:
@@ -225,13 +239,16 @@ class LogStore:
     def _group(self, name: str) -> Group:
         folder = self._folder(name)
         sizes = [entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(SUFFIX)]
-        about = folder / ABOUT
-        if about.exists():
-            created_ms = int(json.loads(about.read_text())["created_ms"])
-        else:  # made by its first writer: it is as old as its oldest event
+        try:
+            created_ms = int(json.loads((folder / ABOUT).read_text())["created_ms"])
+        except (OSError, ValueError):  # made by its first writer, or cut short: it is as old as its oldest event
             streams, _ = self.streams(name, limit=len(sizes) + 1)
             created_ms = min((stream.created_ms for stream in streams), default=int(folder.stat().st_mtime * 1000))
         return Group(name, created_ms, sum(sizes))
+
+
+def _told(error: OSError) -> Exception:
+    return Full() if error.errno in (errno.ENOSPC, errno.EDQUOT) else error
 
 
 def _cut(events: Iterator[Event], limit: int) -> list[Event]:

@@ -4,6 +4,7 @@ Knows no AWS operation. The file can be lost without harm to jobs: synchronisati
 """
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.exc import OperationalError
+
+from darkroom.errors import Full
 
 
 @dataclass(frozen=True)
@@ -108,17 +112,27 @@ class MetricStore:
         self._engine.dispose()
 
     def add(self, data: Iterable[tuple[Series, datetime, StatisticSet]]) -> None:
-        """Keep statistic sets, all or none; ``StatisticSet.of`` makes one of a single value."""
+        """Keep statistic sets, all or none; ``StatisticSet.of`` makes one of a single value. Raises Full."""
         data = list(data)
         if not data:
             return
-        with self._writing, self._engine.begin() as connection:
+        with self._writing:
+            try:
+                self._ids = self._added(data)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise Full from error
+                raise
+
+    def _added(self, data: list[tuple[Series, datetime, StatisticSet]]) -> dict[Series, int]:
+        """Every series that has an id by now."""
+        with self._engine.begin() as connection:
             known = dict(self._ids)
             for series in {series for series, _, _ in data} - known.keys():
                 found = connection.scalar(select(_series.c.id).where(*_is(series)))
                 known[series] = found or _inserted(connection.execute(insert(_series).values(_row(series))))
             connection.execute(insert(_points), [_point(known[series], at, stats) for series, at, stats in data])
-        self._ids = known
+        return known
 
     def statistics(
         self,

@@ -11,7 +11,7 @@ from darkroom.control.listing import Query
 from darkroom.control.resources import Change, Draft, Event, Kind, Resource
 from darkroom.control.store import migrations
 from darkroom.control.store.queries import Store
-from darkroom.errors import Conflict, Invalid, NotFound
+from darkroom.errors import Conflict, Full, Invalid, NotFound
 from tests.control.values import CREATED, NOW
 
 
@@ -173,3 +173,17 @@ def test_tags_are_added_and_taken(store: Store) -> None:
     assert store.tags(resource) == {"a": "2", "b": "3"}
     store.untag(resource, ["a", "unknown"])
     assert store.tags(resource) == {"b": "3"}
+
+
+def test_a_full_disk_is_said_so_and_forgotten_when_there_is_room(store: Store) -> None:
+    large = {"Text": "x" * 100_000}
+
+    def limit(pages: int) -> None:
+        with store._reading() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    limit(1)  # what is there already stays
+    with pytest.raises(Full, match="no space left"):
+        store.create(Draft(Kind.MODEL, "m", "arn:m", large, "ready", "ready"), NOW)
+    limit(10_000)
+    assert store.create(Draft(Kind.MODEL, "m", "arn:m", large, "ready", "ready"), NOW).request == large

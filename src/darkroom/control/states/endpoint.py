@@ -150,7 +150,7 @@ def _hire(
     staffed, number = dict(workers), endpoint.observed.get("next_worker", 1)
     pauses: list[datetime] = []
     for variant, generation in staff.missing(workers, kept):
-        due = staff.pause_over(crashes, variant)
+        due = staff.pause_over(crashes, variant, now)
         if due is not None and now < due:
             pauses.append(due)
             continue

@@ -142,10 +142,13 @@ def merged(fleets: Sequence[Fleet]) -> list[Fleet]:
     return list(found.values())
 
 
-def pause_over(crashes: Crashes, variant: str) -> datetime | None:
-    """When a crashed worker may be replaced: at once (None) the first time, then after 1, 2, 4 … 60 s."""
+def pause_over(crashes: Crashes, variant: str, now: datetime) -> datetime | None:
+    """When a crashed worker may be replaced: at once (None) the first time, then after 1, 2, 4 … 60 s.
+
+    A crash that lies in the future was noted before the clock was set back: the pause counts from now, and is over.
+    """
     crash = crashes.get(variant)
-    if crash is None or crash["count"] <= 1:
+    if crash is None or crash["count"] <= 1 or datetime.fromisoformat(crash["at"]) > now:
         return None
     pause_s = min(2.0 ** (crash["count"] - 2), LONGEST_PAUSE_S)
     return datetime.fromisoformat(crash["at"]) + timedelta(seconds=pause_s)

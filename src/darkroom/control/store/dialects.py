@@ -5,10 +5,12 @@ start is fair, failing at the first write is not. ``durable`` writes reach the d
 (synchronous=FULL); the others survive kill -9 and may be lost with the power.
 """
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 WRITES = "darkroom_writes"
 DURABLE = "darkroom_durable"
@@ -21,6 +23,11 @@ def engine_of(target: Path | str) -> Engine:
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def is_full(error: OperationalError) -> bool:
+    """Whether there is no room on the disk for what was to be written."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _prepare(connection: Any, record: Any) -> None:

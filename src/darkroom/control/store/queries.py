@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from darkroom.control.listing import Page, Query
 from darkroom.control.resources import Change, Draft, Event, Kind, Resource
-from darkroom.control.store.dialects import DURABLE, WRITES, engine_of
+from darkroom.control.store.dialects import DURABLE, WRITES, engine_of, is_full
 from darkroom.control.store.migrations import migrate
 from darkroom.control.store.pages import statement, token_after
 from darkroom.control.store.tables import events, resources, tags
-from darkroom.errors import Conflict, NotFound
+from darkroom.errors import Conflict, Full, NotFound
 
 COLUMNS = (
     resources.c.id,
@@ -41,7 +41,7 @@ EXISTS = resources.c.deleted.is_(None)
 
 
 class Store:
-    """Durable resources, events and tags. Every method may be called from any thread."""
+    """Durable resources, events and tags. Every method may be called from any thread; writing may raise Full."""
 
     def __init__(self, target: Path | str, now: datetime) -> None:
         self._engine = engine_of(target)
@@ -60,8 +60,13 @@ class Store:
     def _writing(self, durable: bool = True) -> Iterator[Connection]:
         with self._engine.connect() as connection:
             connection.execution_options(**{WRITES: True, DURABLE: durable})
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    yield connection
+            except OperationalError as error:
+                if is_full(error):
+                    raise Full from error
+                raise
 
     def create(self, draft: Draft, now: datetime) -> Resource:
         """Store a draft. Raises Conflict where the name is taken."""

@@ -3,7 +3,7 @@
 import errno
 from typing import Any
 
-from darkroom.errors import Conflict, DarkroomError, Invalid, NotFound, PreconditionFailed, Unavailable
+from darkroom.errors import Conflict, DarkroomError, Full, Invalid, NotFound, PreconditionFailed, Unavailable
 from darkroom.wire.messages import ServiceError
 
 NOT_FOUND = {
@@ -41,13 +41,10 @@ def in_aws_words(error: DarkroomError | OSError) -> ServiceError:
             return precondition_failed()
         case Invalid():
             return ServiceError("InvalidArgument", str(error))
+        case Full() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return ServiceError("InsufficientStorage", str(Full()), 507)
         case Unavailable():
             return ServiceError("ServiceUnavailable", str(error), 503)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            text = (
-                "There is no space left on the server's disk. Delete objects, or move DARKROOM_HOME to a larger disk."
-            )
-            return ServiceError("InsufficientStorage", text, 507)
     raise error
 
 
