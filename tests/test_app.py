@@ -1,5 +1,6 @@
 """The whole platform in one process: what it may not import, and that it lives through kill -9."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,15 @@ def test_a_server_that_is_stopped_says_goodbye(tmp_path: Path) -> None:
     assert server.process is not None
     assert server.process.returncode == 0
     assert (tmp_path / "server.pid").read_text() == ""
+
+
+@pytest.mark.parametrize("home", ["a file", "/proc/self/home"])
+def test_a_home_that_cannot_be_written_to_is_said_in_one_sentence(tmp_path: Path, home: str) -> None:
+    (tmp_path / "a file").touch()
+    environ = {"DARKROOM_HOME": str(tmp_path / home), "PATH": os.environ["PATH"]}
+    ended = subprocess.run(
+        [sys.executable, "-m", "darkroom.app"], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"darkroom: {tmp_path / home} cannot be the home folder of a server (")
+    assert ended.stderr.count("\n") == 1

@@ -23,6 +23,7 @@ from darkroom.control.store.queries import Store
 from darkroom.errors import DarkroomError
 from darkroom.executors.local import LocalExecutor
 from darkroom.objects.base import ObjectStore
+from darkroom.objects.blobs import sync_folder
 from darkroom.objects.local import LocalStore
 from darkroom.services import cloudwatch, ecr, iam, logs, runtime, sts
 from darkroom.services.s3 import service as s3
@@ -115,6 +116,8 @@ def serve(settings: Settings) -> None:
     with instance.claim(settings):
         client_files.write(settings)
         parts = build(settings)
+        for folder in (settings.home / "tasks", settings.home, settings.home.parent):
+            sync_folder(folder)  # what is acknowledged from here on must not go with a folder above it
         parts.start()
         try:
             config = uvicorn.Config(cast(Any, parts.front), host=settings.host, port=settings.port, **SERVER)
@@ -136,6 +139,11 @@ def main() -> int:
         serve(settings)
     except DarkroomError as error:
         print(f"darkroom: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # read-only, no room, not ours, no folder
+        said = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        print(f"darkroom: {settings.home} cannot be the home folder of a server ({said}); ", end="", file=sys.stderr)
+        print("set DARKROOM_HOME to a folder that can be written to", file=sys.stderr)
         return 2
     return 0
 

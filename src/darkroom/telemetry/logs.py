@@ -222,6 +222,7 @@ class LogStore:
                     (folder / ABOUT).unlink(missing_ok=True)
                     folder.rmdir()
                 raise _told(error) from error
+        _sync_folder(self._root)  # the launcher does the same for the streams of a group
         return True
 
     def _existing_group(self, group: str) -> Path:
@@ -245,6 +246,14 @@ class LogStore:
             streams, _ = self.streams(name, limit=len(sizes) + 1)
             created_ms = min((stream.created_ms for stream in streams), default=int(folder.stat().st_mtime * 1000))
         return Group(name, created_ms, sum(sizes))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _told(error: OSError) -> Exception:
