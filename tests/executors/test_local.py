@@ -1,9 +1,13 @@
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from darkroom.executors import local, probes
 from darkroom.executors.base import Phase
+from darkroom.executors.leftovers import marked
 from darkroom.testing.executor_contract import OVER, SERVE, WAIT, ExecutorContract, python
 from tests.executors.bench import LocalBench, namespace_refused
 
@@ -38,4 +42,19 @@ def test_a_stopped_server_dismisses_its_workers_and_leaves_its_jobs(tmp_path: Pa
     assert bench.executor.observe("job").phase is Phase.RUNNING
     bench.executor.stop("job", 0)
     bench.wait("job", *OVER)
+    bench.close()
+
+
+def test_a_worker_that_hangs_is_ended_so_that_another_can_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "HEALTH_EVERY_S", 0.01)
+    monkeypatch.setattr(local, "SILENT_S", 0.05)
+    monkeypatch.setattr(probes, "TIMEOUT_S", 0.05)
+    bench = LocalBench(tmp_path, "folder")
+    bench.executor.start(python("worker", SERVE, serves=True))
+    bench.wait_ready("worker")
+    for pid in marked(str(bench.folder("worker"))):
+        os.kill(pid, signal.SIGSTOP)
+    assert bench.wait("worker", *OVER).exit_code == -signal.SIGKILL
     bench.close()

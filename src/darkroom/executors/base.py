@@ -11,6 +11,7 @@
 * After the process ends, ``/opt/ml/model`` and ``/opt/ml/output/data`` are packed (phase PACKING) where the task asks
   for it, also after a stop or a failure; the archives are complete and fsynced before ENDED.
 * LOST means: the launcher is gone and left no exit record (the machine went down, someone killed it). It never ran on.
+* A serving task that was ready and answers no ping for a good while is stopped by the executor itself.
 * ``forget`` removes every trace of an ended task but its log. Of one that has not ended it raises Conflict.
 * A task that is stopped before its command started ends with ``exit_code`` None, too.
 * ``watch`` names the one to call when ``observe`` may have a new answer. Calls come from other threads, may come too

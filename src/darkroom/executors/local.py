@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from darkroom.telemetry.logs import LogStore
 
 LOG = logging.getLogger(__name__)
 PROBE_EVERY_S = 0.05
+HEALTH_EVERY_S = 5.0
+SILENT_S = 90.0  # longer than one request may take: a worker that answers them one by one is not ill
 RETRY_EVERY_S = 1.0
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,150}")
 
@@ -228,8 +231,25 @@ class LocalExecutor:
             if socket.exists() and ping(socket):
                 self._ready.add(task_id)
                 self._on_change(task_id)
+                self._look_after(task_id)
                 return
             if self._look(task_id)[1].phase not in (Phase.STAGING, Phase.RUNNING):
+                return
+
+    def _look_after(self, task_id: str) -> None:
+        """End a worker that has stopped answering: it would keep its place, and its requests, for ever."""
+        silent_since: float | None = None
+        while not self._closing.wait(HEALTH_EVERY_S):
+            if self._look(task_id)[1].phase is not Phase.RUNNING:
+                return
+            now = time.monotonic()
+            if ping(self._socket(task_id)):
+                silent_since = None
+            elif silent_since is None:
+                silent_since = now
+            elif now - silent_since >= SILENT_S:
+                LOG.warning("worker %s has not answered a ping for %.0f s: it is ended", task_id, now - silent_since)
+                self.stop(task_id, 0)
                 return
 
     # ---- places and threads ----
