@@ -106,6 +106,14 @@ def test_what_cannot_start_is_refused_at_once(said: Answers) -> None:
     assert nowhere in said["a_file_for_a_channel_that_is_not_there"].error
 
 
-def test_a_job_is_stopped(said: Answers) -> None:
-    assert said["stop"].value == "Stopped"
+def test_a_running_job_is_changed_and_stopped(said: Answers) -> None:
+    found = said["change_a_running_job_and_stop_it"].value
+    assert found == {
+        "status": "Stopped",
+        "hook": None,
+        "profiler": [
+            {"DisableProfiler": True},
+            {"DisableProfiler": False, "S3OutputPath": f"s3://{BUCKET}/sdk2/output"},
+        ],
+    }
     assert said["stop_what_is_over"].error.endswith("rejected because the training job is in status Completed.")

@@ -55,5 +55,9 @@ def test_an_endpoint_lives(said: Answers) -> None:
     assert "Could not find model" in said["a_model_that_is_gone"].error
 
 
+def test_model_builder_deploys_an_artifact(said: Answers) -> None:
+    assert said["model_builder"].value == said["deploy"].value
+
+
 def test_tags_are_added(said: Answers) -> None:
     assert said["tags"].value == {"all": {"kept": "yes", "team": "photos"}, "boto3": 2}

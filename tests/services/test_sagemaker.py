@@ -290,7 +290,7 @@ def test_names_are_unique_and_unknown_ones_are_said(live: Live) -> None:
         ),
         (
             {"InputDataConfig": [channel("train", "s3://nobucket/x")]},
-            'No S3 objects found under S3 URL "s3://nobucket/x"',
+            'permissions on bucket "nobucket". Error message from S3: The specified bucket does not exist',
         ),
         (
             {"InputDataConfig": [channel("train", "s3://photos/e", ContentType="application/x-recordio")]},

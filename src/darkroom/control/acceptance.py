@@ -6,7 +6,7 @@ training, debugger and profiler settings, network isolation).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from darkroom.contract.images import Image
@@ -181,15 +181,17 @@ def _check_data(channel: Mapping[str, Any], objects: ObjectStore, region: str, r
     url = channel["DataSource"]["S3DataSource"]["S3Uri"]
     bucket, prefix = bucket_and_key(url)
     is_recordio = channel.get("ContentType", RECORDIO).startswith(RECORDIO)  # it may be, where nothing is said
+    found: Sequence[Object] = ()
+    no_bucket = ""
     try:
         found = objects.list(bucket, prefix, limit=1000 if is_recordio else 1).objects
     except NotFound:
-        found = ()
+        no_bucket = " Error message from S3: The specified bucket does not exist."
     if not found:
         raise Invalid(
             f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket '
             f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
-            f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".{no_bucket}'
         )
     if is_recordio:
         _check_records(channel["ChannelName"], list(found))

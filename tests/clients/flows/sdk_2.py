@@ -287,12 +287,19 @@ def a_file_for_a_channel_that_is_not_there():
 
 
 @step
-def stop():
-    started = estimator(epochs=100_000)
+def change_a_running_job_and_stop_it():
+    started = estimator(more={"disable_profiler": True, "debugger_hook_config": False}, epochs=100_000)
     started.fit(channels(), wait=False)
-    name = started.latest_training_job.name
+    described = [started.latest_training_job.describe()]
+    started.enable_default_profiling()
+    described.append(started.latest_training_job.describe())
     started.latest_training_job.stop()
-    return over(name)
+    status = over(started.latest_training_job.name)
+    return {
+        "status": status,
+        "hook": described[0].get("DebugHookConfig"),
+        "profiler": [found["ProfilerConfig"] for found in described],
+    }
 
 
 @step

@@ -20,6 +20,7 @@ from sagemaker.core.shapes import (
     S3DataSource,
     StoppingCondition,
 )
+from sagemaker.serve import ModelBuilder
 from steps import step, until
 
 data = Path(sys.argv[2])
@@ -169,6 +170,26 @@ def update():
     )
     endpoint.wait_for_status("InService")
     return [endpoint.endpoint_config_name, endpoint.production_variants[0].current_weight]
+
+
+@step
+def model_builder():
+    """From an image and an artifact: no code of the user's is packed."""
+    builder = ModelBuilder(
+        image_uri=IMAGE,
+        s3_model_data_url=trained.model_artifacts.s3_model_artifacts,
+        role_arn=get_execution_role(),
+        sagemaker_session=session,
+    )
+    model = builder.build(model_name="built")
+    built = builder.deploy(endpoint_name="built", instance_type="ml.m5.large", initial_instance_count=1, wait=False)
+    built.wait_for_status("InService")
+    answer = json.loads(built.invoke(body=PHOTO, content_type="application/x-image").body.read())
+    built.refresh()
+    built.delete()
+    EndpointConfig.get(built.endpoint_config_name).delete()
+    model.delete()
+    return answer
 
 
 @step
