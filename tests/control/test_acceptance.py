@@ -111,3 +111,8 @@ def test_model_data_may_be_said_in_two_ways() -> None:
     assert acceptance.model_data_url({"ModelDataSource": {"S3DataSource": source}}) == "s3://b/m.tar.gz"
     with pytest.raises(Invalid, match="CompressionType Gzip"):
         acceptance.model_data_url({"ModelDataSource": {"S3DataSource": source | {"CompressionType": "None"}}})
+
+
+def test_a_metric_that_could_hang_the_server_is_refused() -> None:
+    with pytest.raises(Invalid, match="may never end on a line it does not match"):
+        acceptance._check_metrics([{"Name": "m", "Regex": "(a+)+$"}])

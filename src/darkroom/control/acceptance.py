@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from darkroom.contract.images import Image
+from darkroom.contract.metrics import may_never_end
 from darkroom.control.locations import bucket_and_key
 from darkroom.errors import Invalid, NotFound
 from darkroom.objects.base import Object, ObjectStore
@@ -128,6 +129,11 @@ def _check_metrics(definitions: Any) -> None:
             raise Invalid(
                 f"Regex {definition['Regex']!r} of metric {definition['Name']!r} is not valid: {error}"
             ) from None
+        if may_never_end(definition["Regex"]):
+            raise Invalid(
+                f"Regex {definition['Regex']!r} of metric {definition['Name']!r} repeats a repetition, and may never "
+                "end on a line it does not match: write it with one repetition, like (\\S+)"
+            )
         if not groups:
             raise Invalid(
                 f"Regex {definition['Regex']!r} of metric {definition['Name']!r} has no group: "

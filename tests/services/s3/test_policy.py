@@ -133,3 +133,9 @@ def test_patterns_match_as_written(pattern: str, key: str) -> None:
 def test_what_is_wrong_is_said(text: str, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
         parse(text, BUCKET)
+
+
+def test_a_policy_of_many_stars_does_not_keep_the_server_busy_for_ever() -> None:
+    wild = PUBLIC_READ | {"Resource": f"{ARN}/" + "*a" * 100 + "*c"}
+    assert not may(document(wild), resource=f"{ARN}/" + "a" * 1000)
+    assert may(document(wild), resource=f"{ARN}/" + "a" * 1000 + "c")

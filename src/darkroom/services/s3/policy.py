@@ -62,8 +62,16 @@ def _applies(statement: Statement, action: str, resource: str) -> bool:
 
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
-    """``*`` is any text, ``?`` any one character."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in text), re.DOTALL)
+    """``*`` is any text, ``?`` any one character.
+
+    Each piece between two ``*`` takes its first place and keeps it ("(?>…)"): right for such patterns, and a policy
+    of many ``*`` cannot keep a matcher, and with it the server, busy for ever.
+    """
+    first, *others = ("".join("." if c == "?" else re.escape(c) for c in piece) for piece in re.split(r"\*+", text))
+    if not others:
+        return re.compile(first, re.DOTALL)
+    inner = "".join(f"(?>.*?{piece})" for piece in others[:-1])
+    return re.compile(f"{first}{inner}.*{others[-1]}", re.DOTALL)
 
 
 def parse(text: str, bucket: str) -> Policy:
