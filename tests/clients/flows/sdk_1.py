@@ -215,7 +215,9 @@ def stop():
     started = estimator(epochs=100_000)
     started.fit(channels(), wait=False)
     started.latest_training_job.stop()
-    session.wait_for_job(started.latest_training_job.name, poll=1)
+    until(
+        lambda: started.latest_training_job.describe()["TrainingJobStatus"] != "Stopping"
+    )  # wait() takes it for an end
     return started.latest_training_job.describe()["TrainingJobStatus"]
 
 
