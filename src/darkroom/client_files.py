@@ -151,7 +151,7 @@ def _host(settings: Settings) -> str:
 
 
 def _not_proxied(settings: Settings) -> str:
-    """Our host, and STS's: botocore decides about proxies by the host that the SDKs hard-code, before it is led here."""
+    """Our host, and STS's: botocore looks for a proxy by the host that the SDKs hard-code, before it is led here."""
     return ",".join((_host(settings), f"sts.{settings.region}.amazonaws.com", "sts.amazonaws.com"))
 
 
