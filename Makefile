@@ -46,6 +46,7 @@ docs: $(READY)
 	@$(BIN)/python -m darkroom.services.reference > docs/reference/operations.md
 	@$(BIN)/python -m darkroom.algorithm.hyperparameters > docs/reference/hyperparameters.md
 	@$(BIN)/python -m darkroom.settings > docs/reference/settings.md
+	@$(BIN)/python -m darkroom.compiler.options > docs/reference/compiler-options.md
 
 serve: $(READY)
 	@$(BIN)/darkroom up --foreground

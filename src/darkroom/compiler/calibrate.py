@@ -1,0 +1,80 @@
+"""Ranges of a network's activations, from real photos: for each tensor the one that costs the least squared error.
+
+Values beyond a range are clipped, and values within are rounded more coarsely the wider it is. The best trade is found
+on a sample of what each tensor held for each photo.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper
+
+from darkroom.compiler.errors import CompileError
+from darkroom.compiler.quantize import LEVELS, Range
+
+SAMPLES_PER_PHOTO = 512  # of each tensor
+MAX_SAMPLES = 1 << 17  # of each tensor, for the search
+CANDIDATES = np.linspace(0.3, 1.0, 36)  # shares of the full range
+_WARNINGS_OFF = 4
+
+
+def ranges(
+    model: onnx.ModelProto, names: Sequence[str], arrays: Iterable[np.ndarray], threads: int
+) -> dict[str, Range]:
+    """``arrays``: inputs at a batch of one. Raises CompileError where there are none."""
+    session = _session(model, names, threads)
+    found = [output.name for output in session.get_outputs()]
+    name = session.get_inputs()[0].name
+    lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    samples: list[list[np.ndarray]] = [[] for _ in names]
+    count = 0
+    for count, array in enumerate(arrays, start=1):
+        values = dict(zip(found, session.run(None, {name: array}), strict=True)) | {name: array}
+        for k, tensor in enumerate(names):
+            flat = values[tensor].ravel()
+            lows[k], highs[k] = min(lows[k], flat.min()), max(highs[k], flat.max())
+            samples[k].append(
+                flat[count % max(1, flat.size // SAMPLES_PER_PHOTO) :: max(1, flat.size // SAMPLES_PER_PHOTO)]
+            )
+    if not count:
+        raise CompileError("int8 needs photos to calibrate on, and there was none that could be read")
+    if not np.isfinite([lows, highs]).all():
+        raise CompileError(
+            "the model computes NaN or infinity on real photos; train it again with a smaller learning_rate"
+        )
+    return {
+        tensor: best_range(np.concatenate(sample), float(low), float(high))
+        for tensor, sample, low, high in zip(names, samples, lows, highs, strict=True)
+    }
+
+
+def _session(model: onnx.ModelProto, names: Sequence[str], threads: int) -> ort.InferenceSession:
+    """The model with all these tensors as outputs."""
+    open_model = onnx.ModelProto()
+    open_model.CopyFrom(model)
+    present = {value.name for value in [*open_model.graph.output, *open_model.graph.input]}
+    extra = [helper.make_empty_tensor_value_info(name) for name in names if name not in present]
+    open_model.graph.output.extend(extra)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, _WARNINGS_OFF
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(open_model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def best_range(sample: np.ndarray, low: float, high: float) -> Range:
+    """Of the full range's shares the one whose rounding and clipping cost the sample the least squared error."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    if high - low <= 0:
+        return Range(0.0, 1.0)
+    thinned = sample[:: max(1, sample.size // MAX_SAMPLES)].astype(np.float32)
+    errors = [_error(thinned, share * low, share * high) for share in CANDIDATES]
+    share = float(CANDIDATES[int(np.argmin(errors))])
+    return Range(share * low, share * high)
+
+
+def _error(values: np.ndarray, low: float, high: float) -> float:
+    step = (high - low) / LEVELS
+    rounded = np.rint(np.clip(values, low, high) / step) * step
+    return float(np.mean(np.square(rounded - values)))

@@ -1,0 +1,45 @@
+"""Which framework a model folder is of, and who reads it. One table; what is not offered says why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import onnx
+
+from darkroom.compiler.errors import CompileError, listing
+from darkroom.compiler.importers import mxnet
+from darkroom.compiler.importers import onnx as onnx_files
+from darkroom.compiler.inputs import Input
+
+Importer = Callable[[Path, Sequence[Input]], onnx.ModelProto]
+
+IMPORTERS: Mapping[str, Importer] = {"MXNET": mxnet.load, "ONNX": onnx_files.load}
+
+_AS_ONNX = "export it to ONNX (torch.onnx.export, tf2onnx …) and compile that with framework ONNX"
+NOT_OFFERED: Mapping[str, str] = {
+    "PYTORCH": f"its files are pickles, and reading those would run code that came with the model; {_AS_ONNX}",
+    "TENSORFLOW": f"there is no reader for it yet; {_AS_ONNX}",
+    "TFLITE": f"there is no reader for it yet; {_AS_ONNX}",
+    "KERAS": f"there is no reader for it yet; {_AS_ONNX}",
+    "DARKNET": f"there is no reader for it yet; {_AS_ONNX}",
+    "XGBOOST": "it classifies tables, and what is compiled here classifies photos",
+    "SKLEARN": "it classifies tables, and what is compiled here classifies photos",
+}
+
+
+def importer(framework: str, root: Path) -> tuple[str, Importer]:
+    """(name, importer). "" finds out from the files. Raises CompileError."""
+    name = framework.strip().upper() or _found(root)
+    if name in IMPORTERS:
+        return name, IMPORTERS[name]
+    if name in NOT_OFFERED:
+        raise CompileError(f"framework {name} is not offered yet: {NOT_OFFERED[name]}")
+    raise CompileError(f"framework {framework!r} is not known; expected one of: {listing([*IMPORTERS, *NOT_OFFERED])}")
+
+
+def _found(root: Path) -> str:
+    names = sorted(path.name for path in root.iterdir())
+    if any(name.endswith(".onnx") for name in names):
+        return "ONNX"
+    if any(name.endswith("symbol.json") for name in names):
+        return "MXNET"
+    raise CompileError(f"the model is of no framework that is read here; it holds: {listing(names)}")

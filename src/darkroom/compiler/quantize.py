@@ -1,0 +1,150 @@
+"""int8 in ONNX's own terms: QuantizeLinear and DequantizeLinear around what shall run in eight bits.
+
+Weights: symmetric, one scale for each output channel. Activations: one scale for a tensor, zero exactly representable.
+An engine that knows the pattern computes in int8; any other gives the same answers in float32. Knows no engine.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from darkroom.compiler.graph import Graph
+
+LAYERS = ("Conv", "Gemm")  # where the work is
+LEVELS = 255
+WEIGHT_SUFFIX = "_weight_dequantize"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Of one activation, in its own units; what is beyond is clipped."""
+
+    low: float
+    high: float
+
+    def scale_and_zero(self) -> tuple[np.ndarray, np.ndarray]:
+        """float32 and uint8 scalars: value = scale · (q - zero)."""
+        low, high = min(self.low, 0.0), max(self.high, 0.0)
+        scale = np.array(max(high - low, 1e-8) / LEVELS, np.float32)
+        return scale, np.array(np.clip(np.rint(-low / scale), 0, LEVELS), np.uint8)
+
+
+def layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes that do the work, whatever they compute in."""
+    graph = Graph.of(model)
+    makers = graph.makers()
+    return [n for n in graph.nodes if n.op_type in LAYERS and _weight_kind(graph, makers, n)]
+
+
+def int8_layers(model: onnx.ModelProto) -> int:
+    return sum(node.name.endswith(WEIGHT_SUFFIX) for node in model.graph.node)
+
+
+def _weight_kind(graph: Graph, makers: Mapping[str, onnx.NodeProto], node: onnx.NodeProto) -> bool:
+    """A constant, or one that is only stored in another type."""
+    name = node.input[1]
+    return name in graph.constants or (name in makers and makers[name].input[0] in graph.constants)
+
+
+def activations(model: onnx.ModelProto, *, additions: bool) -> list[str]:
+    """The tensors whose ranges ``quantize`` needs."""
+    graph = Graph.of(model)
+    names = dict.fromkeys(node.input[0] for node in layers(model))
+    for node in graph.nodes:
+        if additions and _joins(graph, node):
+            names |= dict.fromkeys([*node.input, *node.output])
+    return list(names)
+
+
+def _joins(graph: Graph, node: onnx.NodeProto) -> bool:
+    """The sum of a shortcut and its residual: both are computed."""
+    return node.op_type == "Add" and not any(name in graph.constants for name in node.input)
+
+
+def quantize(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    keep: Collection[str] = (),
+    *,
+    additions: bool = False,
+    weight_bits: int = 8,
+) -> onnx.ModelProto:
+    """``ranges``: of the tensors that ``activations`` names; ``keep``: names of layers that stay in float32.
+
+    ``additions`` also puts what shortcuts add up into eight bits: faster, and a little less exact.
+    ``weight_bits`` 7 is for processors whose sums of eight-bit products overflow.
+    """
+    graph = Graph.of(model)
+    rewrite = _Rewrite(graph, ranges, 2 ** (weight_bits - 1) - 1)
+    for value in graph.inputs:
+        rewrite.quantize_tensors([value.name])
+    for node in graph.nodes:
+        if node.op_type in LAYERS and node.name not in keep and node.input[0] in ranges:
+            rewrite.quantize_weight(node)
+            rewrite.take_quantized(node, [0])
+        elif additions and _joins(graph, node):
+            rewrite.take_quantized(node, range(len(node.input)))
+        elif additions and node.op_type == "BatchNormalization":
+            rewrite.take_quantized(node, [0])
+        rewrite.nodes.append(node)
+        rewrite.quantize_tensors(node.output)
+    graph.nodes = rewrite.used()
+    return graph.to_model()
+
+
+@dataclass
+class _Rewrite:
+    graph: Graph
+    ranges: Mapping[str, Range]
+    limit: int  # of a weight
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    pairs: dict[str, str] = field(default_factory=dict)  # tensor → what it is after eight bits
+
+    def quantize_tensors(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self.ranges:
+                scale, zero = self.ranges[name].scale_and_zero()
+                parameters = [
+                    self.graph.constant(f"{name}_scale", scale),
+                    self.graph.constant(f"{name}_zero", zero),
+                ]
+                self.pairs[name] = f"{name}_dequantized"
+                small = f"{name}_quantized"
+                self.nodes += [
+                    helper.make_node("QuantizeLinear", [name, *parameters], [small], f"{name}_quantize"),
+                    helper.make_node(
+                        "DequantizeLinear", [small, *parameters], [self.pairs[name]], f"{name}_dequantize"
+                    ),
+                ]
+
+    def take_quantized(self, node: onnx.NodeProto, places: Iterable[int]) -> None:
+        for place in places:
+            node.input[place] = self.pairs.get(node.input[place], node.input[place])
+
+    def quantize_weight(self, node: onnx.NodeProto) -> None:
+        """Output channels are in the first place: convolutions have them there, and so do matrices under transB."""
+        weight = self.graph.array(node.input[1])
+        if weight is None:
+            return
+        name = node.name or node.output[0]
+        scale = np.abs(weight).reshape(len(weight), -1).max(axis=1) / self.limit
+        scale = np.where(scale > 0, scale, 1).astype(np.float32)
+        levels = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1))).clip(-self.limit, self.limit)
+        inputs = [
+            self.graph.constant(f"{name}_weight_int8", levels.astype(np.int8)),
+            self.graph.constant(f"{name}_weight_scale", scale),
+            self.graph.constant(f"{name}_weight_zero", np.zeros(len(weight), np.int8)),
+        ]
+        output = f"{name}_weight_dequantized"
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], f"{name}{WEIGHT_SUFFIX}", axis=0))
+        node.input[1] = output
+
+    def used(self) -> list[onnx.NodeProto]:
+        """Without pairs that nothing takes."""
+        taken = {name for node in self.nodes for name in node.input} | {value.name for value in self.graph.outputs}
+        kept = [node for node in self.nodes if any(name in taken for name in node.output)]
+        taken = {name for node in kept for name in node.input} | {value.name for value in self.graph.outputs}
+        return [node for node in kept if any(name in taken for name in node.output)]

@@ -1,0 +1,146 @@
+"""OpenVINO as a runtime: the fast one on x86 processors. Everything that its defaults would decide is set here.
+
+It runs a model at a batch of one: on a processor, larger batches gain nothing, and a fixed shape is what it optimises
+best for. What it makes of a model can be kept on the machine (``Settings.cache``), which thirds the time of a start.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import queue
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
+from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, check_array, one_line, probed
+
+MAX_ELEMENTS = 1 << 28  # of one tensor inside the graph
+_HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
+
+
+class OpenVino:
+    name = "openvino"
+    version = ov.__version__.partition("-")[0]
+
+    def load(self, artifact: Compiled, settings: Settings) -> Model:
+        core = ov.Core()
+        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and _has_bfloat16()
+        precision = settings.precision if able else FLOAT32  # emulation would take four times as long as fp32
+        options = _options(settings, precision)
+        try:
+            compiled = _compiled(core, artifact, options, settings.cache)
+            requests = [compiled.create_infer_request() for _ in range(settings.streams)]
+        except UnusableArtifact:
+            raise
+        except RuntimeError as error:
+            raise UnusableArtifact(f"OpenVINO cannot load {artifact.model.name}: {one_line(error)}") from error
+        loaded = _Loaded(artifact.input, artifact.output, precision, _pool(requests))
+        return probed(loaded, artifact.model.name)
+
+
+def _options(settings: Settings, precision: str) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": settings.threads,
+        "NUM_STREAMS": settings.streams,
+        "ENABLE_CPU_PINNING": False,  # workers share their cores with others
+    }
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    input: Tensor
+    output: Tensor
+    precision: str
+    requests: "queue.SimpleQueue[Any]"
+
+    def predict(self, array: np.ndarray) -> np.ndarray:
+        check_array(array, self.input)
+        rows = [array] if self.input.shape[0] is not None else np.split(array, len(array))
+        with self._request() as request:
+            answers = [self._infer(request, np.ascontiguousarray(row)) for row in rows]
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+    @staticmethod
+    def _infer(request: Any, row: np.ndarray) -> np.ndarray:
+        request.infer([row], share_inputs=True)
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)  # a copy: the next call writes there
+
+    @contextlib.contextmanager
+    def _request(self) -> Iterator[Any]:
+        request = self.requests.get()
+        try:
+            yield request
+        finally:
+            self.requests.put(request)
+
+
+def _pool(requests: list[Any]) -> "queue.SimpleQueue[Any]":
+    pool: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for request in requests:
+        pool.put(request)
+    return pool
+
+
+def _compiled(core: ov.Core, artifact: Compiled, options: dict[str, Any], cache: Path | None) -> Any:
+    """From the cache where it is there; else compiled, and kept."""
+    kept = None if cache is None else cache / f"{_key(artifact, options)}.blob"
+    if kept is not None and kept.is_file():
+        with contextlib.suppress(RuntimeError):  # of another version, or damaged: made again
+            return core.import_model(kept.read_bytes(), "CPU", options)
+    compiled = core.compile_model(_read(core, artifact), "CPU", options)
+    if kept is not None:
+        _keep(compiled, kept)
+    return compiled
+
+
+def _read(core: ov.Core, artifact: Compiled) -> ov.Model:
+    """The graph at a batch of one, where the artifact allows any. Raises UnusableArtifact where it does not fit."""
+    model = core.read_model(artifact.model.read_bytes())
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UnusableArtifact(
+            f"{artifact.model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one each"
+        )
+    shape = ov.PartialShape([extent or 1 for extent in artifact.input.shape])
+    if not model.input(0).partial_shape.compatible(shape):
+        found = model.input(0).partial_shape
+        raise UnusableArtifact(f"{artifact.model.name} takes {found}, and its record says {artifact.input.shape}")
+    model.reshape(shape)
+    kind = model.input(0).element_type.to_dtype()
+    if kind != np.dtype(artifact.input.dtype):
+        raise UnusableArtifact(f"{artifact.model.name} takes {kind}, and its record says {artifact.input.dtype}")
+    for operation in model.get_ops():
+        for output in operation.outputs():
+            found = output.get_partial_shape()
+            if found.is_dynamic or math.prod(found.to_shape()) > MAX_ELEMENTS:
+                raise UnusableArtifact(f"{artifact.model.name} computes a tensor of shape {found}, which is not served")
+    return model
+
+
+def _key(artifact: Compiled, options: dict[str, Any]) -> str:
+    """Of the model and of all that shapes what the engine makes of it."""
+    named = [artifact.digest, ov.__version__, repr(artifact.input.shape), repr(sorted(options.items()))]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+
+def _keep(compiled: Any, path: Path) -> None:
+    """A cache that cannot be written is no reason not to serve."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.write_bytes(compiled.export_model().getvalue())
+        os.replace(part, path)
+
+
+def _has_bfloat16() -> bool:
+    """OpenVINO also emulates bf16; only the processor's own is fast."""
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text()
+        return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+    return False
