@@ -1,5 +1,6 @@
 import contextlib
 import json
+import re
 import signal
 import socket
 import stat
@@ -102,7 +103,10 @@ def test_an_empty_body_is_a_bad_image(worker):
 
 def test_the_log_has_an_access_line(worker):
     worker.invoke(photo(3), user_agent="AHC/2.0")
-    assert any('"POST /invocations HTTP/1.1" 200 ' in line and '"AHC/2.0"' in line for line in worker.log.splitlines())
+    deadline = time.monotonic() + 30
+    while not re.search(r'"POST /invocations HTTP/1.1" 200 .*"AHC/2.0"', worker.log):  # written after the answer
+        assert time.monotonic() < deadline, worker.log
+        time.sleep(0.01)
     assert worker.log.startswith("Docker entrypoint called with argument(s): serve\n")
     assert "ResNet-20 after 3 epoch(s), 10 classes" in worker.log
 
