@@ -121,6 +121,9 @@ def logit_error(reference: np.ndarray, candidate: np.ndarray) -> float:
     return float(np.linalg.norm(c - r)) / norm if norm else 0.0
 
 
-def _centred(probabilities: np.ndarray) -> np.ndarray:
-    logs = np.log(np.maximum(probabilities.astype(np.float64), _LEAST))
-    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+def _centred(answers: np.ndarray) -> np.ndarray:
+    """Of probabilities their logarithms; a model that answers with logits is taken at its word."""
+    logits = answers.astype(np.float64)
+    if logits.min() >= 0 and logits.max() <= 1:
+        logits = np.log(np.maximum(logits, _LEAST))
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True))

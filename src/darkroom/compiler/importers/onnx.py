@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto, shape_inference, version_converter
 
+from darkroom.compiler.builder import OPSET
 from darkroom.compiler.errors import CompileError, InputConfiguration, listing
 from darkroom.compiler.graph import Graph
 from darkroom.compiler.inputs import UNNAMED, Input
 from darkroom.runtimes.onnx_scan import ScanError, scan
+
+LEAST_OPSET = 13
 
 
 def find(root: Path) -> Path:
@@ -34,7 +37,8 @@ def load(root: Path, inputs: Sequence[Input]) -> onnx.ModelProto:
         raise CompileError(f"{path.name}: {error}") from None
     except Exception as error:  # protobuf's own class moves from version to version
         raise CompileError(f"{path.name} is no ONNX model: {error}") from error
-    graph = Graph.of(model)
+    graph = Graph.of(_modern(model, path.name))
+    _name_nodes(graph)
     _set_input(graph, inputs, path.name)
     if len(graph.outputs) != 1:
         names = listing(value.name for value in graph.outputs)
@@ -45,6 +49,31 @@ def load(root: Path, inputs: Sequence[Input]) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
         raise CompileError(f"{path.name} is not a valid model: {' '.join(str(error).split())[:300]}") from error
     return inferred
+
+
+def _modern(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    """At least of the opset that has int8 for each channel. Raises CompileError."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise CompileError(f"{file} does not say the version of its operators; export it again")
+    if versions[0] >= LEAST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except Exception as error:  # of C++, by several names
+        reason = " ".join(str(error).split())[:200]
+        raise CompileError(
+            f"{file} is of opset {versions[0]}, which cannot be raised ({reason}); export it again with opset {OPSET}"
+        ) from error
+
+
+def _name_nodes(graph: Graph) -> None:
+    """Layers are told apart by name in reports; exporters may leave it out, or use one twice."""
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if not node.name or node.name in seen:
+            node.name = next(name for name in node.output if name)
+        seen.add(node.name)
 
 
 def _set_input(graph: Graph, inputs: Sequence[Input], file: str) -> None:
