@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 from darkroom.testing.live_server import LiveServer, live_server
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "cv2", "PIL", "simplejpeg", "numpy", "boto3", "rich", "typer", "matplotlib")
 
 

@@ -6,6 +6,8 @@ from darkroom.contract import exits
 from darkroom.networks import artifact
 from tests.algorithm.jobs import jpeg
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {"azure": 16, "brick": 16, "coal": 16}
 
 

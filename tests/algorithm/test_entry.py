@@ -10,6 +10,8 @@ import pytest
 from darkroom.contract import exits
 from darkroom.contract.metrics import IMAGE_CLASSIFICATION, read
 
+pytestmark = pytest.mark.slow
+
 PREFIX = r"\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d (?:INFO|WARNING|ERROR) \d+\] "
 
 # Real logs of SageMaker, with numbers as patterns. A star means: once an epoch.

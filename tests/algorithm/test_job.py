@@ -8,6 +8,8 @@ from darkroom.contract import exits
 from darkroom.networks import artifact
 from tests.algorithm.jobs import jpeg
 
+pytestmark = pytest.mark.slow
+
 
 def accuracies(messages):
     return [float(message.split("=")[1]) for message in messages if "Validation-accuracy" in message]

@@ -9,8 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from darkroom import instance
 from tests.cli.conftest import Darkroom
+
+pytestmark = pytest.mark.slow
 
 IDENTITY = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Darkroom
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--epochs", 2, "--image-size", 32, "--batch-size", 4)
 
 

@@ -20,6 +20,8 @@ from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.base import Settings
 from darkroom.serving.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 C5 = targets.device("ml_c5")
 ONE = Settings(threads=1)
 

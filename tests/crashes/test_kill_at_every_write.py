@@ -24,6 +24,8 @@ from darkroom.objects.local import LocalStore
 from tests.control.platform import BUCKET, ROLE, TEST_IMAGE, client, training_request
 from tests.crashes.server import run
 
+pytestmark = pytest.mark.slow
+
 # A fork of a process that has imported everything and runs no threads: a fresh server in a moment.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.crashes.server"])

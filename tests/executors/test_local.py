@@ -11,6 +11,8 @@ from darkroom.executors.leftovers import marked
 from darkroom.testing.executor_contract import OVER, SERVE, WAIT, ExecutorContract, python
 from tests.executors.bench import LocalBench, namespace_refused
 
+pytestmark = pytest.mark.slow
+
 
 class TestFolder(ExecutorContract):
     @pytest.fixture

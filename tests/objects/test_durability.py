@@ -19,6 +19,8 @@ from darkroom.objects.local import LocalStore
 from darkroom.testing.live_s3 import KEY, SECRET
 from tests.objects.polling import wait_until
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "photos"
 MIB = 2**20
 WRITERS = 6

@@ -20,6 +20,8 @@ from darkroom.wire.front import Front
 from darkroom.wire.sigv4 import Verifier
 from tests.wire.live import KEY, SECRET, client, serving
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT, LIMIT = "123456789012", 100_000
 
 

@@ -26,6 +26,8 @@ from tests.control.platform import (
     training_request,
 )
 
+pytestmark = pytest.mark.slow
+
 BUILT_IN = "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"
 DEADLINE_S = 60
 

@@ -26,6 +26,8 @@ from tests.imaging.pictures import (
 )
 from tests.serving import models
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

@@ -20,6 +20,8 @@ from darkroom.networks.resnet import build
 from tests.clients.environments import python_of
 from tests.clients.test_mxnet import lived_in, photos
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "mxnet_scripts" / "symbols.py"
 NAMES = ("lenet", "mlp", "alexnet", "pools", "scalars", "leaky", "norms", "half")
 

@@ -13,6 +13,8 @@ from boto3.s3.transfer import TransferConfig
 
 from darkroom.testing.live_s3 import KEY, SECRET
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 SIZE = 256 * MIB
 GROWTH = 64 * MIB
