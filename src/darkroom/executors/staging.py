@@ -12,9 +12,9 @@ from pathlib import Path
 
 from darkroom.contract.layout import Layout
 from darkroom.errors import DarkroomError
-from darkroom.executors.archives import BadArchive, unpack
 from darkroom.executors.base import Archive, Input, Task
 from darkroom.executors.removal import remove
+from darkroom.formats.archives import BadArchive, unpack
 from darkroom.objects.base import Object, ObjectStore
 
 PAGE = 1000

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.executors import archives
-from darkroom.executors.archives import BadArchive, unpack
+from darkroom.formats import archives
+from darkroom.formats.archives import BadArchive, unpack
 from darkroom.testing.archives import tar_gz
 
 SOURCE = "s3://photos/m/model.tar.gz"
