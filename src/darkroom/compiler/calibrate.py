@@ -35,9 +35,8 @@ def ranges(
         for k, tensor in enumerate(names):
             flat = values[tensor].ravel()
             lows[k], highs[k] = min(lows[k], flat.min()), max(highs[k], flat.max())
-            samples[k].append(
-                flat[count % max(1, flat.size // SAMPLES_PER_PHOTO) :: max(1, flat.size // SAMPLES_PER_PHOTO)]
-            )
+            step = max(1, flat.size // SAMPLES_PER_PHOTO)
+            samples[k].append(flat[count % step :: step].copy())  # a view would keep all of the tensor
     if not count:
         raise CompileError("int8 needs photos to calibrate on, and there was none that could be read")
     if not np.isfinite([lows, highs]).all():
