@@ -40,6 +40,7 @@ class Settings:
     isolation: str = setting(
         "auto", "How a job gets its own /opt/ml: 'namespace', 'folder' (environment variables only) or 'auto'."
     )
+    weights: str = setting("", "Folder of pretrained weights; empty: `weights` in the home folder.")
     strict: bool = setting(False, "Reproduce AWS's refusals (GPU instance types only, …) instead of helping.")
     s3_endpoint: str = setting("", "URL of an external S3 to keep objects in; empty: the built-in store.")
     s3_key: str = setting("", "Access key of the external S3.")
@@ -49,6 +50,10 @@ class Settings:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def weights_folder(self) -> Path:
+        return Path(self.weights).expanduser().absolute() if self.weights else self.home / "weights"
 
 
 def help_of(name: str) -> str:

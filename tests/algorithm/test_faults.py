@@ -186,7 +186,6 @@ def test_a_class_of_which_nothing_is_readable(job, fault):
     ("config", "words"),
     [
         ({"train": {"TrainingInputMode": "Pipe"}}, "Pipe mode is not offered yet (channel train)"),
-        ({"train": {}, "model": {}}, "The model channel (incremental training) is not offered yet"),
     ],
 )
 def test_what_is_not_offered_yet(job, fault, config, words):

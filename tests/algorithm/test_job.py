@@ -172,17 +172,6 @@ def test_labels_of_a_lst_may_be_floats_and_lines_end_as_in_windows(job, run, sha
     assert artifact.load(job.base / "model").image_shape == tuple(map(int, shape.split(",")))
 
 
-def test_pretrained_weights_are_warned_about(job, run):
-    job.settings(use_pretrained_model=1).colours(train=16, validation=0)
-    code, messages = run()
-    assert code == exits.OK
-    assert "use_pretrained_model: 1" in messages
-    assert any(message.startswith("WARNING Pretrained weights are not available") for message in messages)
-    assert "Performing random weight initialization" in messages
-    code, messages = run(DARKROOM_STRICT="1")
-    assert code == exits.CLIENT_ERROR
-
-
 def test_unreadable_images_are_named_and_left_out(job, run):
     images = [jpeg(k % 3, k) for k in range(40)]
     images[7], images[11] = b"not a picture", images[11][:200]

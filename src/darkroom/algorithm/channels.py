@@ -79,10 +79,6 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_what_is_not_offered(place: _Place) -> None:
-    if place.has("model"):
-        raise CustomerError(
-            "The model channel (incremental training) is not offered yet. Leave it out to train from random weights."
-        )
     for channel, config in place.config.items():
         if config.get("TrainingInputMode") == "Pipe":
             raise CustomerError(f"Pipe mode is not offered yet (channel {channel}). Use TrainingInputMode File.")

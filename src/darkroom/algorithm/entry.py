@@ -58,10 +58,6 @@ def _configure(layout: Layout, strict: bool, log: logging.Logger) -> Hyperparame
     values = hyperparameters.parse(given, strict)
     for text in hyperparameters.notices(given):
         log.warning("%s", text)
-    if strict and values.use_pretrained_model:
-        raise CustomerError(
-            "use_pretrained_model 1: pretrained weights are not offered yet. Set use_pretrained_model to 0."
-        )
     return values
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.rules import Choice, Flag, Integer, Pattern, Real, Rule
+from darkroom.networks.architecture import NETWORKS
 
 
 def row(rule: Rule, default: Any = MISSING, help: str = "", applies_to: str = "", remedy: str = "") -> Any:
@@ -29,6 +30,7 @@ TOLERATED = {
     "model_prefix": "it has no effect: model files are always named image-classification-NNNN.params",
     "use_lr_scheduler": "it has no effect: set lr_scheduler_step to lower the learning rate during training",
 }
+OUR_OWN = {"network"}  # SageMaker knows no such hyperparameter
 # What a job's Environment may say besides: nothing that SageMaker has a hyperparameter for.
 VARIABLES = {
     "DARKROOM_CLAMP_BATCH": "1: a mini_batch_size larger than the number of training images is lowered to it with a "
@@ -36,8 +38,9 @@ VARIABLES = {
     "DARKROOM_CLASSES": "Names of the classes, a JSON list. A file `classes.txt` in the train channel does the same.",
     "DARKROOM_SEED": "Number that first weights, orders and augmentation are drawn from; 0 unless set.",
     "DARKROOM_SPEEDOMETER": "Batches between progress lines; 20 unless set, as in SageMaker.",
+    "DARKROOM_WEIGHTS": "Folder of pretrained weights; set by the server.",
     "DARKROOM_STRICT": "1: SageMaker's refusals: num_training_samples is required and believed, images need a .lst, "
-    "use_pretrained_model 1 is refused as long as it is not offered.",
+    "transfer learning takes 224 x 224 pixels only, and `network` is unknown.",
     "OMP_NUM_THREADS": "Most processor threads to use; every core unless set.",
 }
 
@@ -56,7 +59,8 @@ class Hyperparameters:
     use_pretrained_model: int = row(
         Choice((0, 1)),
         0,
-        help="1: start from ImageNet weights. Not available yet: warns and starts from random weights.",
+        help="1: start from ImageNet weights (`darkroom weights list`) of the network and num_layers asked for; its "
+        "last layer starts anew.",
     )
     multi_label: int = row(Choice((0, 1)), 0, help="1: an image may have several classes; labels are rows of 0 and 1.")
     use_weighted_loss: int = row(
@@ -66,6 +70,13 @@ class Hyperparameters:
         Choice(IMAGENET_DEPTHS + CIFAR_DEPTHS),
         152,
         help="Depth of the network. 20, 32, 44, 56 and 110 are thin networks for small images (28 or 32 pixels).",
+    )
+    network: str | None = row(
+        Choice(tuple(NETWORKS)),
+        None,
+        help="Our own; SageMaker has only the first. preact_resnet: the documented ResNets. resnet: torchvision's "
+        "and timm's. mobilenet_v2 and squeezenet1_1 have one size, whatever num_layers says. Unset: preact_resnet, or "
+        "with use_pretrained_model, the ResNet that there are weights for, or with a model channel that model's.",
     )
     image_shape: str = row(
         Pattern("^(([1-9][0-9]*)(,[1-9][0-9]*)(,[1-9][0-9]*))$"),
@@ -166,7 +177,7 @@ def parse(given: Mapping[str, str], strict: bool = False) -> Hyperparameters:
     """
     texts = {name: str(text).strip().strip('"') for name, text in given.items() if name not in TOLERATED}
     texts = {name: text for name, text in texts.items() if not (text in ("", "None") and _optional(name))}
-    faults = _unexpected(texts) + _missing(texts, strict)
+    faults = _unexpected(texts, strict) + _missing(texts, strict)
     values = {}
     for name in texts.keys() & TABLE.keys():
         try:
@@ -189,8 +200,8 @@ def _optional(name: str) -> bool:
     return name in TABLE and TABLE[name].default is None
 
 
-def _unexpected(texts: Mapping[str, str]) -> list[str]:
-    names = [name for name in texts if name not in TABLE]
+def _unexpected(texts: Mapping[str, str], strict: bool) -> list[str]:
+    names = [name for name in texts if name not in TABLE or (strict and name in OUR_OWN)]
     if not names:
         return []
     quoted = ", ".join(f"'{name}'" for name in names)
@@ -224,6 +235,11 @@ def _contradictions(values: Hyperparameters) -> list[str]:
     if values.shape[0] not in (1, 3):
         faults.append(
             f"image_shape '{values.image_shape}' asks for {values.shape[0]} channels; use 3 (RGB) or 1 (grey)."
+        )
+    if values.network and NETWORKS[values.network] and values.num_layers not in NETWORKS[values.network]:
+        depths = ", ".join(map(str, NETWORKS[values.network]))
+        faults.append(
+            f"num_layers {values.num_layers} is no depth of the network '{values.network}'; use one of {depths}."
         )
     if max(values.shape[1:]) > MAX_SIDE:
         faults.append(f"image_shape '{values.image_shape}' is too large; height and width may have {MAX_SIDE} pixels.")

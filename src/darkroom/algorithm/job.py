@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from darkroom.algorithm import class_names, lines, selftest
+from darkroom.algorithm import class_names, lines, selftest, starting
 from darkroom.algorithm.channels import Channels, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data.labels import images_per_class
@@ -15,11 +15,13 @@ from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import positive_weights
 from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
 from darkroom.contract import exits
+from darkroom.contract.cores import available
 from darkroom.contract.layout import Layout
-from darkroom.networks import artifact, resnet, threads
+from darkroom.networks import artifact, threads
 
 YES = {"1", "true"}
 SPEEDOMETER = 20  # batches between progress lines; DARKROOM_SPEEDOMETER lowers it for short epochs
@@ -34,17 +36,18 @@ def run(
     log: logging.Logger,
 ) -> int:
     """Exit code of a job whose hyperparameters are right. Raises CustomerError."""
-    cores = threads.available(environ)
+    cores = available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
+    start = starting.find(values, layout, environ, strict)
     channels = open_channels(layout, log, strict)
-    names = _class_names(environ, channels, layout, values, log)
+    names = _class_names(environ, channels, layout, values, log) or start.classes
     data = prepare(channels, values, cores, strict, environ.get("DARKROOM_CLAMP_BATCH", "") in YES, log)
     values = data.values
-    _announce(data, channels, log)
+    _announce(data, channels, start, log)
     half = _half(values, log)
 
     generator = torch.Generator().manual_seed(seed)
-    network = resnet.build(values.num_layers, values.num_classes, values.shape, generator=generator)
+    network = start.network(generator)
     torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
     log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
@@ -74,17 +77,15 @@ def run(
     return exits.OK
 
 
-def _announce(data: Data, channels: Channels, log: logging.Logger) -> None:
+def _announce(data: Data, channels: Channels, start: Start, log: logging.Logger) -> None:
     values = data.values
     if values.multi_label and channels.listed:
         log.info("label-format is multi-hot")
     log.info("use_pretrained_model: %d", values.use_pretrained_model)
     log.info("multi_label: %d", values.multi_label)
-    if values.use_pretrained_model:
-        log.warning("Pretrained weights are not available in this version: training starts from random weights.")
     if data.validation is None:
         log.warning("There is no validation channel: the model of the last epoch will be stored, not the best.")
-    log.info("Performing random weight initialization")
+    start.announce(log)
     for text in lines.parameters(values):
         log.info("%s", text)
 

@@ -29,8 +29,9 @@ def worker_log(endpoint_name: str, variant: str, task_id: str) -> LogTarget:
     return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{workers.instance_id(task_id)}")
 
 
-def training_task(job: Resource, image: Image, region: str, strict: bool = False) -> Task:
-    """The task of a training job with one host. ``strict`` reaches the job as DARKROOM_STRICT."""
+def training_task(job: Resource, image: Image, region: str, strict: bool = False, weights: str = "") -> Task:
+    """The task of a training job with one host. ``strict`` reaches the job as DARKROOM_STRICT, ``weights`` (the folder
+    of pretrained ones) as DARKROOM_WEIGHTS."""
     request = job.request
     algorithm = request["AlgorithmSpecification"]
     entry = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
@@ -41,6 +42,7 @@ def training_task(job: Resource, image: Image, region: str, strict: bool = False
         environment_name=image.environment,
         variables={
             **({"DARKROOM_STRICT": "1"} if strict else {}),
+            **({"DARKROOM_WEIGHTS": weights} if weights else {}),
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": job.name,
             "TRAINING_JOB_ARN": job.arn,

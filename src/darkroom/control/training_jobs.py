@@ -71,7 +71,9 @@ class TrainingJobs:
         """What can never start (an image that is no longer offered, …) fails the job; other faults are tried again."""
         try:
             image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
-            self._executor.start(plans.training_task(job, image, self._settings.region, self._settings.strict))
+            settings = self._settings
+            weights = str(settings.weights_folder)
+            self._executor.start(plans.training_task(job, image, settings.region, settings.strict, weights))
         except Invalid as error:
             return {"start_failure": str(error)}
         return {}

@@ -19,8 +19,8 @@ import torch
 from darkroom import __version__
 from darkroom.formats import params
 from darkroom.networks.architecture import ArchitectureError
+from darkroom.networks.catalogue import Net
 from darkroom.networks.mxnet import ArraysError, architecture_of, from_arrays, to_arrays
-from darkroom.networks.resnet import ResNet
 from darkroom.networks.symbol import to_json
 
 PREFIX = "image-classification"
@@ -43,9 +43,9 @@ class ArtifactError(ValueError):
 class Artifact:
     """A model in memory. ``classes`` and ``preprocessing`` are None for a model made on AWS."""
 
-    net: ResNet  # in evaluation mode; outputs logits
+    net: Net  # in evaluation mode; outputs logits
     image_shape: tuple[int, int, int]
-    num_layers: int
+    num_layers: int  # 0 where the network has one size
     num_classes: int
     multi_label: bool  # probabilities are sigmoid(logits), else softmax(logits)
     epoch: int
@@ -55,7 +55,7 @@ class Artifact:
 
 def save(
     folder: str | os.PathLike[str],
-    net: ResNet,
+    net: Net,
     *,
     epoch: int,
     batch_size: int,
@@ -74,6 +74,7 @@ def save(
         raise ValueError(f"{len(classes)} class names for a network of {architecture.num_classes} classes")
     details = {
         "format": 1,
+        "network": architecture.network,
         "num_layers": architecture.num_layers,
         "num_classes": architecture.num_classes,
         "image_shape": list(architecture.image_shape),

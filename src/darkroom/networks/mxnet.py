@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from darkroom.networks.architecture import DEPTHS, Architecture
-from darkroom.networks.resnet import ResNet, empty
+from darkroom.networks.architecture import DEPTHS, PREACT_RESNET, Architecture
+from darkroom.networks.catalogue import Net, empty
+from darkroom.networks.recognise import published
 
 CLASSIFIER = "fc1"  # AWS's own files also say "fc" and "newlayer_fc2" after transfer learning
 
@@ -33,19 +34,21 @@ class ArraysError(ValueError):
     """The arrays are not those of a network built here; the message names what is missing, odd or too many."""
 
 
-def to_arrays(net: ResNet) -> dict[str, np.ndarray]:
+def to_arrays(net: Net) -> dict[str, np.ndarray]:
     """float32 arrays, ``arg:`` in the order of the symbol's arguments, then ``aux:``."""
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in _named_tensors(net)}
     return dict(sorted(arrays.items(), key=lambda item: item[0].startswith("aux:")))  # a stable sort
 
 
 def architecture_of(arrays: Arrays, image_shape: tuple[int, int, int]) -> Architecture:
-    """Which network the arrays are of; ``image_shape`` is not in them. Raises ArraysError."""
+    """Which network the arrays are of; ``image_shape`` is not in them. Raises ArraysError, ArchitectureError."""
+    if found := published({name.removeprefix("arg:"): array.shape for name, array in arrays.items()}):
+        _check_channels(found.channels, image_shape)
+        return Architecture(found.num_layers, found.num_classes, image_shape, False, found.network)
     units = _units(arrays)
     bottleneck = "arg:stage1_unit1_conv3_weight" in arrays
     _, channels, kernel, _ = _shape(arrays, "arg:conv0_weight", 4)
-    if channels != image_shape[0]:
-        raise ArraysError(f"the model takes {channels} channel(s), but its shapes file says {image_shape}")
+    _check_channels(channels, image_shape)
     num_classes = _shape(arrays, f"arg:{_classifier(arrays)}_weight", 2)[0]
     for depth in DEPTHS:
         architecture = Architecture(depth, max(num_classes, 1), image_shape, small_stem=kernel == 3)
@@ -55,11 +58,18 @@ def architecture_of(arrays: Arrays, image_shape: tuple[int, int, int]) -> Archit
     raise ArraysError(f"stages of {units} {kind} units are no network of this algorithm; its depths are {DEPTHS}")
 
 
-def from_arrays(arrays: Arrays, architecture: Architecture) -> ResNet:
+def _check_channels(channels: int, image_shape: tuple[int, int, int]) -> None:
+    if channels != image_shape[0]:
+        raise ArraysError(f"the model takes {channels} channel(s), but its shapes file says {image_shape}")
+
+
+def from_arrays(arrays: Arrays, architecture: Architecture) -> Net:
     """The network with these values, in evaluation mode. Raises ArraysError where names, shapes or types do not fit."""
     net = empty(architecture)
-    classifier = _classifier(arrays)
-    expected = {name.replace(f":{CLASSIFIER}_", f":{classifier}_"): tensor for name, tensor in _named_tensors(net)}
+    expected = dict(_named_tensors(net))
+    if architecture.network == PREACT_RESNET:
+        classifier = _classifier(arrays)
+        expected = {name.replace(f":{CLASSIFIER}_", f":{classifier}_"): tensor for name, tensor in expected.items()}
     _check_names(set(arrays), set(expected), architecture)
     values = {name: _value(name, arrays[name], tuple(tensor.shape)) for name, tensor in expected.items()}
     state = {key: values[name] for key, name in zip(_keys(net), expected, strict=True)}
@@ -69,16 +79,16 @@ def from_arrays(arrays: Arrays, architecture: Architecture) -> ResNet:
     return net.eval()
 
 
-def _keys(net: ResNet) -> list[str]:
+def _keys(net: Net) -> list[str]:
     """Keys of the state that MXNet has too."""
     return [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
 
 
-def _named_tensors(net: ResNet) -> Iterator[tuple[str, torch.Tensor]]:
+def _named_tensors(net: Net) -> Iterator[tuple[str, torch.Tensor]]:
     state = net.state_dict()
     for key in _keys(net):
         module, _, leaf = key.rpartition(".")
-        forms = _NORM if module.rpartition(".")[2].startswith("bn") else _PLAIN
+        forms = _NORM if isinstance(net.get_submodule(module), torch.nn.BatchNorm2d) else _PLAIN
         yield forms[leaf].format(module.replace(".", "_")), state[key]
 
 
@@ -106,7 +116,7 @@ def _check_names(found: set[str], expected: set[str], architecture: Architecture
     for names, what in ((expected - found, "lacks"), (found - expected, "has the unknown")):
         if names:
             listed = ", ".join(sorted(names)[:3])
-            raise ArraysError(f"the ResNet-{architecture.num_layers} {what} {len(names)} array(s): {listed}")
+            raise ArraysError(f"the {architecture.title} {what} {len(names)} array(s): {listed}")
 
 
 def _value(name: str, array: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:

@@ -39,7 +39,7 @@ def empty(architecture: Architecture) -> "ResNet":
 
 
 @torch.no_grad()
-def initialise(net: "ResNet", generator: torch.Generator | None = None) -> None:
+def initialise(net: nn.Module, generator: torch.Generator | None = None) -> None:
     """Xavier (gaussian, fan in, magnitude 2) weights, as MXNet's example does; zero biases; identity BatchNorms."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
