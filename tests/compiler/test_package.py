@@ -18,7 +18,8 @@ from darkroom.networks import artifact as model_artifact
 from darkroom.networks.resnet import build
 from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.base import Settings
-from darkroom.serving.predictor import Predictor
+from darkroom.serving.eager import Eager
+from darkroom.serving.predictor import predict
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +58,11 @@ def test_the_folder_is_complete(compiled, trained):
 def test_int8_answers_as_the_network_it_was_made_of(compiled, trained):
     """Photo bytes through both ways of serving, and the labels that nobody has seen."""
     into, _ = compiled
-    vanilla = Predictor.load(trained.model, "cpu")
+    vanilla = Eager.load(trained.model, "cpu")
     _, model = registry.load(into, ONE)
     labels = [label for _, label in trained.validation]
-    before = np.stack([vanilla.predict(data) for data, _ in trained.validation])
-    pixels = [vanilla.preprocess.apply(data)[np.newaxis] for data, _ in trained.validation]
+    before = np.concatenate([predict(vanilla, data) for data, _ in trained.validation])
+    pixels = [vanilla.input.preprocess.apply(data)[np.newaxis] for data, _ in trained.validation]
     after = np.concatenate([model.predict(array) for array in pixels])
     verdict = guard.judge(before, after, labels, 0.1)
     assert verdict.accepted
@@ -78,8 +79,8 @@ def test_int8_answers_as_the_network_it_was_made_of(compiled, trained):
 
 def test_both_engines_answer_alike(compiled, trained):
     into, _ = compiled
-    vanilla = Predictor.load(trained.model, "cpu")
-    pixels = np.stack([vanilla.preprocess.apply(data) for data, _ in trained.validation[:20]])
+    vanilla = Eager.load(trained.model, "cpu")
+    pixels = np.stack([vanilla.input.preprocess.apply(data) for data, _ in trained.validation[:20]])
     answers = [registry.load(into, ONE, [name])[1].predict(pixels) for name in registry.RUNTIMES]
     np.testing.assert_allclose(answers[0], answers[1], atol=0.03)
     assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).mean() > 0.9

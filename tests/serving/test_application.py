@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from darkroom.serving.eager import Eager
 from darkroom.serving.encode import JSON
-from darkroom.serving.predictor import Predictor
 from darkroom.serving.worker import Application, Limits
 from tests.imaging.pictures import file_of, scene
 from tests.serving import models
@@ -20,10 +20,10 @@ class Broken(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory):
-    return Predictor.load(models.save(tmp_path_factory.mktemp("model")))
+    return Eager.load(models.save(tmp_path_factory.mktemp("model")))
 
 
-def call(predictor: Predictor, body: bytes) -> tuple[int, bytes, list[str]]:
+def call(predictor: Eager, body: bytes) -> tuple[int, bytes, list[str]]:
     sent, log = [], []
 
     async def receive():

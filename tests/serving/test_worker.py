@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from darkroom.imaging.decode import MEMORY
-from darkroom.serving.predictor import Predictor
+from darkroom.serving.eager import Eager
+from darkroom.serving.predictor import predict
 from darkroom.testing.live_worker import LiveWorker
 from tests.imaging.pictures import (
     NASTY,
@@ -44,7 +45,7 @@ def worker(folder):
 
 @pytest.fixture(scope="module")
 def predictor(folder):
-    return Predictor.load(folder)
+    return Eager.load(folder)
 
 
 def photo(seed: int) -> bytes:
@@ -55,14 +56,14 @@ def test_answers_are_the_predictors_bit_for_bit(worker, predictor):
     for seed in range(8):
         status, kind, body = worker.invoke(photo(seed))
         assert (status, kind) == (200, "application/json")
-        assert np.array(json.loads(body), np.float32).tobytes() == predictor.predict(photo(seed)).tobytes()
+        assert np.array(json.loads(body), np.float32).tobytes() == predict(predictor, photo(seed)).tobytes()
 
 
 @needs_nasty
 def test_answers_on_phone_photos_are_the_predictors_bit_for_bit(worker, predictor):
     for path in sorted(NASTY.glob("exif-orientation__*.jpg")):
         body = worker.invoke(path.read_bytes())[2]
-        assert np.array(json.loads(body), np.float32).tobytes() == predictor.predict(path.read_bytes()).tobytes()
+        assert np.array(json.loads(body), np.float32).tobytes() == predict(predictor, path.read_bytes()).tobytes()
 
 
 def test_accept_decides_the_form(worker):
@@ -74,7 +75,9 @@ def test_accept_decides_the_form(worker):
     assert json.loads(worker.invoke(photo(1))[2]) == answer["probabilities"]
 
 
-@pytest.mark.parametrize("declared", ["image/jpeg", "image/png", "application/octet-stream", "application/json"])
+@pytest.mark.parametrize(
+    "declared", ["image/jpeg", "image/png", "application/octet-stream", "application/json", "application/x-npy"]
+)
 def test_an_odd_content_type_is_no_obstacle(worker, declared):
     assert worker.invoke(photo(1), declared)[0] == 200
 
@@ -84,7 +87,7 @@ def test_refusals_say_why(worker):
         415,
         b"ClientError: Content type 'text/csv' is not supported for a body that is no image. Accepted content types"
         b" are: application/x-image, image/jpeg, image/png; the body is one image file (JPEG, PNG, GIF, WEBP, BMP,"
-        b" TIFF, AVIF)",
+        b" TIFF, AVIF). Arrays are taken as application/x-npy, application/vnd+python.numpy+binary, application/json",
     )
     assert worker.invoke(photo(1)[:-600])[::2] == (
         400,
@@ -124,7 +127,7 @@ def test_batch_transform_may_ask_for_limits(worker):
 
 
 def test_many_clients_each_get_their_own_answer(worker, predictor):
-    expected = {seed: predictor.predict(photo(seed)).tolist() for seed in range(6)}
+    expected = {seed: predict(predictor, photo(seed))[0].tolist() for seed in range(6)}
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda k: (k % 6, json.loads(worker.invoke(photo(k % 6))[2])), range(60)))
     assert all(answer == expected[seed] for seed, answer in answers)

@@ -141,7 +141,11 @@ def _coefficients(data: bytes, pixels: int) -> int:
 
 
 def _decode_with_pillow(data: bytes, kind: str, channels: int, cover: tuple[int, int] | None) -> np.ndarray:
-    from PIL import Image  # noqa: PLC0415 - heavy, and most pictures are JPEG
+    try:
+        from PIL import Image  # noqa: PLC0415 - heavy, and most pictures are JPEG
+    except ImportError:  # where only what serves compiled models is installed
+        harm = "is damaged" if kind == JPEG else "needs Pillow, which is not installed here"
+        raise BadImage(f"this {kind} {harm}; send the photo as a whole JPEG") from None
 
     if kind == WEBP:
         _check_webp(data)

@@ -6,19 +6,12 @@ work (284 against 22).
 Knows arithmetic, and not what the batch is for.
 """
 
-import os
-from collections.abc import Mapping
-
 import torch
 from torch import nn
 
+from darkroom.contract.cores import available as available  # noqa: PLC0414
+
 FLOP_PER_THREAD = 2e9  # of one forward pass of a batch, before another thread pays
-
-
-def available(environ: Mapping[str, str] = os.environ) -> int:
-    """OMP_NUM_THREADS where the launcher shares the machine out, else every core this process may use."""
-    given = environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else len(os.sched_getaffinity(0))
 
 
 def worthwhile(network: nn.Module, image_shape: tuple[int, int, int], batch_size: int, most: int) -> int:

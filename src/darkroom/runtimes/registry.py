@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from darkroom.runtimes.artifact import UnusableArtifact, read
+from darkroom.runtimes.artifact import Compiled, UnusableArtifact, read
 from darkroom.runtimes.base import Model, Runtime, Settings
 
 # name: (module, class, what must be installed), in order of preference
@@ -36,7 +36,13 @@ def runtime(name: str) -> Runtime:
 
 def load(folder: Path, settings: Settings, preference: Sequence[str] = tuple(RUNTIMES)) -> tuple[Runtime, Model]:
     """The artifact in the first preferred runtime that is installed. Raises UnusableArtifact."""
-    artifact = read(folder)
+    return load_verified(read(folder), settings, preference)
+
+
+def load_verified(
+    artifact: Compiled, settings: Settings, preference: Sequence[str] = tuple(RUNTIMES)
+) -> tuple[Runtime, Model]:
+    """The same of an artifact that was read already. Raises UnusableArtifact."""
     available = [name for name in preference if name in installed()]
     if not available:
         raise UnusableArtifact(f"a compiled model needs one of {', '.join(RUNTIMES)}; pip install openvino")

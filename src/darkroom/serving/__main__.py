@@ -13,10 +13,10 @@ import warnings
 import cv2
 import uvloop
 
-from darkroom.contract import exits
+from darkroom.contract import cores, exits
 from darkroom.contract.layout import Layout
 from darkroom.serving.lines import log_line
-from darkroom.serving.predictor import Predictor, UnusableModel
+from darkroom.serving.predictor import UnusableModel, load
 from darkroom.serving.worker import print_line, serve
 
 USAGE = "usage: python -m darkroom.serving serve"
@@ -44,7 +44,7 @@ def _serve(layout: Layout) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what photos have in their margins is nobody's concern here
     cv2.setNumThreads(1)  # several pictures are decoded at once already
     began = time.monotonic()
-    predictor = Predictor.load(layout.model)
+    predictor = load(layout.model, cores.available(os.environ))
     _say("INFO", f"Loaded {predictor.description} in {time.monotonic() - began:.2f} s")
     uvloop.run(serve(predictor, os.environ, print_line))
 

@@ -1,56 +1,79 @@
 """Probabilities → the body that the client's Accept header asks for. One table of formats; pure functions.
 
-float32 is printed as the double it equals, as the real container does: 0.8216196894645691.
+float32 is printed as the double it equals, as the real container does: 0.8216196894645691. One row answers a flat
+array; several answer one array, or one line, each.
 """
 
-import json
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import orjson
 
-from darkroom.serving.content import Refused
+from darkroom.serving.content import NUMPY_TYPES, Refused
 
 BATCH = "SAGEMAKER_BATCH"  # "true" in the workers of a batch transform job
 DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 
+Write = Callable[[np.ndarray, Sequence[str]], bytes]
+Row = Callable[[np.ndarray, Sequence[str]], Any]
+
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of answer. ``write`` takes probabilities (classes,) and the class names."""
+    """One kind of answer. ``write`` takes probabilities (N, classes), N ≥ 1, and the class names."""
 
     name: str  # as Accept asks for it
     media_type: str  # as Content-Type names it
-    write: Callable[[np.ndarray, Sequence[str]], str]
+    write: Write
 
 
-def _array(probabilities: np.ndarray, labels: Sequence[str]) -> str:
-    return json.dumps(probabilities.tolist())
+def _plain(row: np.ndarray, labels: Sequence[str]) -> Any:
+    return row.tolist()
 
 
-def _prediction(probabilities: np.ndarray, labels: Sequence[str]) -> str:
-    return json.dumps({"prediction": probabilities.tolist()})
+def _prediction(row: np.ndarray, labels: Sequence[str]) -> Any:
+    return {"prediction": row.tolist()}
 
 
-def _verbose(probabilities: np.ndarray, labels: Sequence[str]) -> str:
+def _verbose(row: np.ndarray, labels: Sequence[str]) -> Any:
     """The shape of SageMaker's newer image-classification models."""
-    best = labels[int(probabilities.argmax())]
-    return json.dumps({"probabilities": probabilities.tolist(), "labels": list(labels), "predicted_label": best})
+    return {"probabilities": row.tolist(), "labels": labels, "predicted_label": labels[int(row.argmax())]}
 
 
-def _line(write: Callable[[np.ndarray, Sequence[str]], str]) -> Callable[[np.ndarray, Sequence[str]], str]:
-    return lambda probabilities, labels: write(probabilities, labels) + "\n"
+def _document(of: Row) -> Write:
+    """One JSON value: of the row, or a list of those of several rows."""
+
+    def write(probabilities: np.ndarray, labels: Sequence[str]) -> bytes:
+        values = [of(row, labels) for row in probabilities]
+        return orjson.dumps(values[0] if len(values) == 1 else values)
+
+    return write
 
 
-JSON = Format("application/json", "application/json", _array)
-JSON_LINES = Format("application/jsonlines", "application/jsonlines", _line(_prediction))
+def _lines(of: Row) -> Write:
+    return lambda probabilities, labels: b"".join(orjson.dumps(of(row, labels)) + b"\n" for row in probabilities)
+
+
+def _npy(probabilities: np.ndarray, labels: Sequence[str]) -> bytes:
+    """float32 (N, classes), whatever N: who asks for arrays expects the batch to be there."""
+    file = io.BytesIO()
+    np.save(file, probabilities, allow_pickle=False)
+    return file.getvalue()
+
+
+JSON = Format("application/json", "application/json", _document(_plain))
+JSON_LINES = Format("application/jsonlines", "application/jsonlines", _lines(_prediction))
 FORMATS = {
     f.name: f
     for f in (
         JSON,
         JSON_LINES,
-        Format("application/json;verbose", "application/json", _verbose),
-        Format("application/jsonlines;verbose", "application/jsonlines", _line(_verbose)),
+        Format("application/json;verbose", "application/json", _document(_verbose)),
+        Format("application/jsonlines;verbose", "application/jsonlines", _lines(_verbose)),
+        *(Format(name, name, _npy) for name in NUMPY_TYPES),
     )
 }
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from darkroom.imaging.decode import BadImage
-from darkroom.serving.predictor import Predictor
+from darkroom.serving.content import Refused
+from darkroom.serving.predictor import Predictor, load
 
 Label = int | np.ndarray  # a class, or 0/1 for each class (classes,) of a multi-label model
 THRESHOLD = 0.5  # a label counts as given from here on
@@ -21,10 +21,10 @@ def accuracy(model_dir: Path, records: Iterable[tuple[bytes, Label]], threads: i
     For a multi-label model the share is over every photo and class, as the algorithm reports it.
     Raises UnusableModel.
     """
-    predictor = Predictor.load(model_dir)
+    predictor = load(model_dir, threads)
     right, count = 0.0, 0
-    for pixels, label in _decoded(predictor, records, threads):
-        right += _share_right(predictor.infer(pixels), label)
+    for rows, label in _decoded(predictor, records, threads):
+        right += _share_right(predictor.infer(rows)[0], label)
         count += 1
     return (right / count if count else 0.0), count
 
@@ -38,19 +38,19 @@ def _share_right(probabilities: np.ndarray, label: Label) -> float:
 def _decoded(
     predictor: Predictor, records: Iterable[tuple[bytes, Label]], threads: int
 ) -> Iterator[tuple[np.ndarray, Label]]:
-    """Pixels and label in order, decoded some way ahead, so that neither waits for the other nor all are in memory."""
+    """Rows and label in order, decoded some way ahead, so that neither waits for the other nor all are in memory."""
     waiting: deque[tuple[Future[np.ndarray], Label]] = deque()
     with ThreadPoolExecutor(threads, "decode") as pool:
         for data, label in records:
-            waiting.append((pool.submit(predictor.preprocess.apply, data), label))
+            waiting.append((pool.submit(predictor.input.read, data, None), label))
             if len(waiting) > AHEAD * threads:
                 yield from _result(*waiting.popleft())
         while waiting:
             yield from _result(*waiting.popleft())
 
 
-def _result(pixels: "Future[np.ndarray]", label: Label) -> Iterator[tuple[np.ndarray, Label]]:
+def _result(rows: "Future[np.ndarray]", label: Label) -> Iterator[tuple[np.ndarray, Label]]:
     try:
-        yield pixels.result(), label
-    except BadImage:
+        yield rows.result(), label
+    except Refused:
         return

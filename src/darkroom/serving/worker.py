@@ -1,7 +1,7 @@
 """The HTTP worker of one variant: GET /ping, POST /invocations, GET /execution-parameters. Raw ASGI on uvicorn.
 
-It listens only when its model is loaded, so /ping always answers 200. Pictures are decoded in a few threads while one
-thread runs the network, and a request body is read only when there is room for it. Knows nothing of the platform: its
+It listens only when its model is loaded, so /ping always answers 200. Pictures are decoded in a few threads while
+another runs the network, and a request body is read only when there is room for it. Knows nothing of the platform: its
 world is an environment, a model folder and a socket.
 """
 
@@ -22,10 +22,9 @@ from typing import Any
 
 import uvicorn
 
+from darkroom.contract import cores
 from darkroom.contract.layout import SOCKET
-from darkroom.imaging.decode import BadImage
-from darkroom.networks import threads
-from darkroom.serving.content import Refused, check_content
+from darkroom.serving.content import Refused
 from darkroom.serving.encode import Format, default_format, negotiate
 from darkroom.serving.lines import access_line, log_line
 from darkroom.serving.predictor import Predictor
@@ -51,7 +50,7 @@ class Limits:
     def of(cls, environ: Mapping[str, str]) -> "Limits":
         """Raises ValueError for a payload limit that is no number."""
         megabytes = int(environ.get(PAYLOAD_MB, MAX_PAYLOAD_MB))
-        return cls(len(os.sched_getaffinity(0)), megabytes * 2**20, threads.available(environ))
+        return cls(len(os.sched_getaffinity(0)), megabytes * 2**20, cores.available(environ))
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Application:
     ) -> None:
         self._predictor, self._default, self._limits, self._write, self._now = predictor, default, limits, write, now
         self._decoders = ThreadPoolExecutor(limits.decoders, "decode")
-        self._inference = ThreadPoolExecutor(1, "infer")
+        self._inference = ThreadPoolExecutor(predictor.streams, "infer")
         self._room = asyncio.Semaphore(BODIES_PER_THREAD * limits.decoders)
 
     async def warm_up(self) -> None:
@@ -124,14 +123,10 @@ class Application:
         wanted = negotiate(headers.get(b"accept"), self._default)
         async with self._room:
             body = await _read(headers, receive, self._limits.body_bytes)
-            check_content(headers.get(b"content-type"), body)
-            loop = asyncio.get_running_loop()
-            try:
-                pixels = await loop.run_in_executor(self._decoders, self._predictor.preprocess.apply, body)
-            except BadImage as error:
-                raise Refused(400, f"unable to evaluate payload provided: {error}") from None
-            probabilities = await loop.run_in_executor(self._inference, self._predictor.infer, pixels)
-        return Reply(200, wanted.media_type, wanted.write(probabilities, self._predictor.classes).encode())
+            loop, declared = asyncio.get_running_loop(), headers.get(b"content-type")
+            rows = await loop.run_in_executor(self._decoders, self._predictor.input.read, body, declared)
+            probabilities = await loop.run_in_executor(self._inference, self._predictor.infer, rows)
+        return Reply(200, wanted.media_type, wanted.write(probabilities, self._predictor.classes))
 
 
 class _Gone(Exception):

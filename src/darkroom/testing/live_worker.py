@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 STARTS_WITHIN_S = 60
@@ -30,13 +31,13 @@ class Connection(http.client.HTTPConnection):
 class LiveWorker:
     """``python -m darkroom.serving serve`` on a model folder; its log goes to a file."""
 
-    def __init__(self, model: Path, **environ: str) -> None:
+    def __init__(self, model: Path, python: Sequence[str] = (sys.executable,), **environ: str) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="worker"))  # short: a socket's path has room for 107 characters
         self.socket = self.base / "s"
         (self.base / "model").symlink_to(model)
         environ = {"SAGEMAKER_BASE_DIR": str(self.base), "DARKROOM_SOCKET": str(self.socket), **environ}
         with open(self.base / "log", "wb") as log:
-            command = [sys.executable, "-m", "darkroom.serving", "serve"]
+            command = [*python, "-m", "darkroom.serving", "serve"]
             self.process = subprocess.Popen(command, env=os.environ | environ, stdout=log, stderr=subprocess.STDOUT)
 
     def ready(self) -> "LiveWorker":

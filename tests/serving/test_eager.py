@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -6,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from darkroom.imaging.decode import BadImage
 from darkroom.imaging.preprocess import Preprocess
 from darkroom.networks import artifact
 from darkroom.serving.content import Refused
-from darkroom.serving.predictor import Predictor, UnusableModel
+from darkroom.serving.eager import Eager
+from darkroom.serving.predictor import UnusableModel, load, predict
 from tests.imaging.pictures import blocks, file_of
 from tests.serving import models
 
@@ -22,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(folder):
-    return Predictor.load(folder, device="cpu")
+    return Eager.load(folder, device="cpu")
 
 
 def photo(seed: int) -> bytes:
@@ -35,7 +36,7 @@ def test_probabilities_are_the_networks_own(folder, predictor):
         pixels = models.PREPROCESS.apply(photo(seed))
         with torch.inference_mode():
             expected = net(torch.from_numpy(pixels).permute(2, 0, 1)[None].float()).softmax(1)[0].numpy()
-        got = predictor.predict(photo(seed), "application/x-image")
+        (got,) = predict(predictor, photo(seed), "application/x-image")
         assert got.dtype == np.float32
         assert np.abs(got - expected).max() < 1e-5
         assert abs(got.sum() - 1) < 1e-5
@@ -43,44 +44,52 @@ def test_probabilities_are_the_networks_own(folder, predictor):
 
 def test_a_batch_has_the_same_bits_as_one_by_one(predictor):
     photos = [photo(seed) for seed in range(5)]
-    rows = predictor.predict_batch(photos)
-    assert rows.tobytes() == b"".join(predictor.predict(p).tobytes() for p in photos)
+    rows = predictor.infer(np.concatenate([predictor.input.read(p, None) for p in photos]))
+    assert rows.tobytes() == b"".join(predict(predictor, p).tobytes() for p in photos)
     assert len({row.tobytes() for row in rows}) == 5
+
+
+def test_pixels_as_an_array_answer_as_the_photo_they_came_from(predictor):
+    pixels = models.PREPROCESS.apply(photo(3))
+    for array in (pixels, pixels.transpose(2, 0, 1)[None].astype(np.float32)):
+        file = io.BytesIO()
+        np.save(file, array)
+        assert predict(predictor, file.getvalue()).tobytes() == predict(predictor, photo(3)).tobytes()
 
 
 def test_class_names_ride_along(predictor):
     assert predictor.classes == models.CLASSES
-    assert predictor.preprocess == models.PREPROCESS
+    assert predictor.input.preprocess == models.PREPROCESS
 
 
 def test_a_model_made_on_aws_is_served_as_aws_does(tmp_path):
     models.save(tmp_path, preprocess=None)
     (tmp_path / artifact.DETAILS).unlink()
-    predictor = Predictor.load(tmp_path)
-    assert predictor.preprocess == Preprocess(32, 32, 3, None, "squash")
+    predictor = Eager.load(tmp_path)
+    assert predictor.input.preprocess == Preprocess(32, 32, 3, None, "squash")
     assert predictor.classes == tuple("0123456789")
-    assert predictor.predict(photo(1)).shape == (10,)
+    assert predict(predictor, photo(1)).shape == (1, 10)
 
 
 def test_a_gray_model_takes_colour_photos(tmp_path):
     gray = Preprocess(32, 32, 1, 36)
-    predictor = Predictor.load(models.save(tmp_path, gray))
-    assert predictor.predict(photo(1)).shape == (10,)
+    predictor = Eager.load(models.save(tmp_path, gray))
+    assert predict(predictor, photo(1)).shape == (1, 10)
 
 
 def test_several_labels_are_independent_probabilities(tmp_path):
-    single = Predictor.load(models.save(tmp_path / "one"), device="cpu").predict(photo(2))
-    several = Predictor.load(models.save(tmp_path / "many", multi_label=True), device="cpu").predict(photo(2))
+    single = predict(Eager.load(models.save(tmp_path / "one"), device="cpu"), photo(2))
+    several = predict(Eager.load(models.save(tmp_path / "many", multi_label=True), device="cpu"), photo(2))
     odds = several / (1 - several)  # exp(logit), which softmax would have scaled to a sum of one
     assert np.abs(odds / odds.sum() - single).max() < 1e-4
     assert abs(several.sum() - 1) > 1e-3
 
 
 def test_what_is_no_picture_is_refused(predictor):
-    with pytest.raises(BadImage):
-        predictor.predict(b"\xff\xd8\xff and then nothing", "image/jpeg")
-    with pytest.raises(Refused):
-        predictor.predict(b"1,2,3", "text/csv")
+    with pytest.raises(Refused, match="unable to evaluate payload provided"):
+        predict(predictor, b"\xff\xd8\xff and then nothing", "image/jpeg")
+    with pytest.raises(Refused, match="not supported"):
+        predict(predictor, b"1,2,3", "text/csv")
 
 
 def lacks(name):
@@ -123,12 +132,12 @@ def test_a_folder_that_cannot_be_served_is_refused_in_one_sentence(folder, tmp_p
     shutil.copytree(folder, copy)
     harm(copy)
     with pytest.raises(UnusableModel, match=reason) as refusal:
-        Predictor.load(copy)
+        load(copy, cores=1)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_model_that_diverged_is_refused(folder):
-    predictor = Predictor.load(folder)
+    predictor = Eager.load(folder)
     with torch.no_grad():
         predictor.network.fc1.bias.fill_(float("nan"))
     with pytest.raises(UnusableModel, match="smaller learning_rate"):
@@ -137,7 +146,7 @@ def test_a_model_that_diverged_is_refused(folder):
 
 def test_a_small_network_answers_on_one_thread(folder):
     """In a thread of its own, as the worker has one: the number holds for the thread that set it."""
-    predictor = Predictor.load(folder, device="cpu")
+    predictor = Eager.load(folder, device="cpu")
 
     def threads_after_warm_up() -> int:
         torch.set_num_threads(2)

@@ -1,0 +1,100 @@
+"""A compiled artifact as a predictor: photo bytes straight into the engine's graph. Imports neither torch nor Pillow.
+
+What the graph does not hold comes from the files that travel beside it: darkroom.txt for class names and the way photos
+become pixels, as recorded by the training job.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from darkroom.imaging.preprocess import SQUASH, Preprocess
+from darkroom.runtimes import artifact, registry
+from darkroom.runtimes.artifact import Tensor, UnusableArtifact
+from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings
+from darkroom.serving.inputs import Arrays, Input, Photos
+from darkroom.serving.predictor import UnusableModel
+
+DETAILS = "darkroom.txt"
+MAX_DETAILS_BYTES = 1 << 24
+GRAY = 127
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """``streams`` requests are computed at once."""
+
+    model: Model
+    input: Input
+    classes: tuple[str, ...]
+    description: str
+    streams: int = 1
+
+    @classmethod
+    def load(cls, model_dir: Path, cores: int, cache: Path | None = None) -> "Compiled":
+        """Raises UnusableModel."""
+        try:
+            record = artifact.read(model_dir)
+            precision = BFLOAT16 if record.dtype == BFLOAT16 else FLOAT32
+            engine, model = registry.load_verified(record, Settings(cores, precision=precision, cache=cache))
+            details = _details(model_dir / DETAILS)
+            given = _input(model.input, details)
+            classes = _classes(details, model.output)
+        except (UnusableArtifact, ValueError, OSError) as error:
+            raise UnusableModel(f"the compiled model cannot be served: {error}") from error
+        described = f"{record.dtype} model compiled for {record.target}, {len(classes)} classes, on {engine.name}"
+        return cls(model, given, classes, f"{described} {engine.version}, {model.precision}; {given}")
+
+    def infer(self, rows: np.ndarray) -> np.ndarray:
+        """float32 probabilities (N, classes)."""
+        return self.model.predict(rows)
+
+    def warm_up(self, cores: int) -> None:
+        """The engine has set itself up for ``cores`` as it loaded."""
+        shape = [extent or 1 for extent in self.model.input.shape]
+        answer = self.infer(np.full(shape, GRAY, self.model.input.dtype))
+        if not np.isfinite(answer).all():
+            raise UnusableModel("the compiled model answers NaN: its training diverged; train and compile again")
+
+
+def _input(expected: Tensor, details: Mapping[str, Any]) -> Input:
+    """Raises ValueError for a record of preprocessing that does not fit the graph."""
+    if expected.dtype != "uint8":
+        return Arrays(tuple(extent or 1 for extent in expected.shape[1:]))
+    if len(expected.shape) != 4:
+        raise ValueError(f"its graph takes uint8 {list(expected.shape)}; photos are (batch, height, width, channels)")
+    height, width, channels = (extent or 1 for extent in expected.shape[1:])
+    record = details.get("preprocessing")
+    preprocess = Preprocess.from_dict(record) if record else Preprocess(height, width, channels, mode=SQUASH)
+    if (preprocess.height, preprocess.width, preprocess.channels) != (height, width, channels):
+        raise ValueError(f"{DETAILS} records {preprocess}, and its graph takes {height} x {width} x {channels}")
+    return Photos(preprocess, rounded=True)
+
+
+def _classes(details: Mapping[str, Any], output: Tensor) -> tuple[str, ...]:
+    count = output.shape[-1] or 1
+    names = details.get("classes")
+    if names is None:
+        return tuple(map(str, range(count)))
+    if not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{DETAILS} does not name the {count} classes of the model; correct its 'classes'")
+    return tuple(names)
+
+
+def _details(path: Path) -> Mapping[str, Any]:
+    """Empty for a model that was not made here. Raises ValueError."""
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > MAX_DETAILS_BYTES:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, more than any model's")
+    try:
+        details = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not readable as JSON: {error}") from error
+    if not isinstance(details, dict) or not isinstance(details.get("preprocessing", {}), dict | None):
+        raise ValueError(f"{path.name} is not a record of a model; copy the whole artifact again")
+    return details
