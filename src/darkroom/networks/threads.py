@@ -9,8 +9,6 @@ Knows arithmetic, and not what the batch is for.
 import torch
 from torch import nn
 
-from darkroom.contract.cores import available as available  # noqa: PLC0414
-
 FLOP_PER_THREAD = 2e9  # of one forward pass of a batch, before another thread pays
 
 

@@ -1,5 +1,5 @@
-"""A model folder of the algorithm, run by PyTorch as its users know it: what the endpoint, batch transform and the check
-of a finished training job run of a model that was not compiled. Knows no HTTP.
+"""A model folder of the algorithm, run by PyTorch as its users know it: what the endpoint, batch transform and the
+check of a finished training job run of a model that was not compiled. Knows no HTTP.
 """
 
 from dataclasses import dataclass
@@ -82,6 +82,6 @@ def _preprocess(model: artifact.Artifact) -> Preprocess:
 
 def _describe(model: artifact.Artifact, preprocess: Preprocess, device: torch.device) -> str:
     return (
-        f"ResNet-{model.num_layers} after {model.epoch} epoch(s), {model.num_classes} classes"
+        f"{model.net.architecture.title} after {model.epoch} epoch(s), {model.num_classes} classes"
         f"{', multi-label' if model.multi_label else ''}, on {device}; {preprocess}"
     )
