@@ -14,8 +14,9 @@ import torch
 
 from darkroom.formats import params
 from darkroom.formats.recordio import ImageHeader, RecordFile, RecordWriter, pack_image
-from darkroom.networks import artifact
-from darkroom.networks.resnet import ResNet, build
+from darkroom.networks import artifact, catalogue
+from darkroom.networks.architecture import MOBILENET_V2, PREACT_RESNET, RESNET, SQUEEZENET, Architecture
+from darkroom.networks.catalogue import Net, classifier_of
 from tests.clients.environments import python_of
 
 pytestmark = pytest.mark.clients
@@ -111,7 +112,7 @@ def photos(count: int, shape: tuple[int, int, int], generator: torch.Generator) 
 
 
 @torch.no_grad()
-def lived_in(net: ResNet, generator: torch.Generator) -> ResNet:
+def lived_in(net: Net, generator: torch.Generator) -> Net:
     """Weights and statistics as training leaves them: none is 0 or 1 any more, and the logits are moderate."""
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -122,18 +123,29 @@ def lived_in(net: ResNet, generator: torch.Generator) -> ResNet:
     for _ in range(20):
         net.train()(seen)
     logits = net.eval()(seen)
-    net.fc1.weight.div_(logits.std())
-    net.fc1.bias.copy_(-logits.mean(dim=0) / logits.std())
+    last = net.get_submodule(classifier_of(net.architecture))
+    last.weight.div_(logits.std())
+    if isinstance(last, torch.nn.Linear):  # a convolution's outputs go through a ReLU yet
+        last.bias.copy_(-logits.mean(dim=0) / logits.std())
     return net
 
 
-@pytest.mark.parametrize(
-    ("depth", "shape", "multi_label"),
-    [(18, (3, 224, 224), False), (50, (3, 64, 96), False), (20, (3, 28, 28), False), (34, (1, 32, 32), True)],
-)
-def test_mxnet_gives_the_same_probabilities(mxnet, tmp_path, depth, shape, multi_label):
+def built(network: str, depth: int, shape: tuple[int, int, int], generator: torch.Generator) -> Net:
+    """Of five classes, freshly initialised."""
+    return catalogue.build(Architecture.of(depth, 5, shape, network), generator)
+
+
+NETWORKS = [
+    *((PREACT_RESNET, *case) for case in [(50, (3, 64, 96), False), (20, (3, 28, 28), False), (34, (1, 32, 32), True)]),
+    *((PREACT_RESNET, 18, (3, 224, 224), False), (RESNET, 18, (3, 64, 72), False), (RESNET, 50, (1, 48, 40), True)),
+    *((MOBILENET_V2, 0, (3, 64, 40), False), (SQUEEZENET, 0, (3, 66, 71), False)),
+]
+
+
+@pytest.mark.parametrize(("network", "depth", "shape", "multi_label"), NETWORKS)
+def test_mxnet_gives_the_same_probabilities(mxnet, tmp_path, network, depth, shape, multi_label):
     generator = torch.Generator().manual_seed(depth)
-    net = lived_in(build(depth, 5, shape, generator=generator), generator)
+    net = lived_in(built(network, depth, shape, generator), generator)
     images = photos(4, shape, generator)
     artifact.save(tmp_path, net, epoch=3, batch_size=8, classes=list("abcde"), multi_label=multi_label)
     np.save(tmp_path / "images.npy", images.numpy())
@@ -148,10 +160,14 @@ def test_mxnet_gives_the_same_probabilities(mxnet, tmp_path, depth, shape, multi
     assert saved_again == (tmp_path / "image-classification-0003.params").read_bytes()
 
 
-@pytest.mark.parametrize(("depth", "shape"), [(20, (3, 28, 28)), (18, (3, 40, 40))])
-def test_a_model_trained_by_mxnet_gives_the_same_probabilities_here(mxnet, tmp_path, depth, shape):
+@pytest.mark.parametrize(
+    ("network", "depth", "shape"),
+    [(PREACT_RESNET, 20, (3, 28, 28)), (PREACT_RESNET, 18, (3, 40, 40)), (MOBILENET_V2, 0, (3, 40, 40))],
+)
+def test_a_model_trained_by_mxnet_gives_the_same_probabilities_here(mxnet, tmp_path, network, depth, shape):
     generator = torch.Generator().manual_seed(depth)
-    artifact.save(tmp_path, build(depth, 3, shape, generator=generator), epoch=1, batch_size=8)
+    net = catalogue.build(Architecture.of(depth, 3, shape, network), generator)
+    artifact.save(tmp_path, net, epoch=1, batch_size=8)
     np.save(tmp_path / "images.npy", photos(12, shape, generator).numpy())
     np.save(tmp_path / "labels.npy", (np.arange(12) % 3).astype(np.float32))
     mxnet("train")

@@ -18,7 +18,7 @@ from darkroom.compiler.optimise import fold_batch_norms
 from darkroom.networks import artifact
 from darkroom.networks.resnet import build
 from tests.clients.environments import python_of
-from tests.clients.test_mxnet import lived_in, photos
+from tests.clients.test_mxnet import NETWORKS, built, lived_in, photos
 
 pytestmark = pytest.mark.slow
 
@@ -52,21 +52,18 @@ def test_networks_made_by_mxnet_answer_the_same(networks, name):
     assert np.ptp(theirs, axis=0).max() > 0.01  # the images are told apart: the comparison says something
 
 
-@pytest.mark.parametrize(
-    ("depth", "shape", "multi_label"),
-    [(18, (3, 64, 48), False), (20, (3, 28, 28), False), (50, (3, 64, 64), False), (34, (1, 32, 32), True)],
-)
-def test_our_networks_answer_the_same(tmp_path, depth, shape, multi_label):
+@pytest.mark.parametrize(("network", "depth", "shape", "multi_label"), NETWORKS)
+def test_our_networks_answer_the_same(tmp_path, network, depth, shape, multi_label):
     generator = torch.Generator().manual_seed(depth)
-    net = lived_in(build(depth, 5, shape, generator=generator), generator)
+    net = lived_in(built(network, depth, shape, generator), generator)
     images = photos(4, shape, generator)
     artifact.save(tmp_path, net, epoch=3, batch_size=8, multi_label=multi_label)
     with torch.inference_mode():
         logits = net(images)
     ours = (logits.sigmoid() if multi_label else logits.softmax(dim=1)).numpy()
     model = mxnet.load(tmp_path, [Input("data", (None, *shape))])
-    np.testing.assert_allclose(answers(model, images.numpy()), ours, atol=1e-5)
-    np.testing.assert_allclose(answers(fold_batch_norms(model), images.numpy()), ours, atol=1e-5)
+    np.testing.assert_allclose(answers(model, images.numpy()), ours, atol=3e-5)
+    np.testing.assert_allclose(answers(fold_batch_norms(model), images.numpy()), ours, atol=3e-5)
 
 
 def test_batch_norms_after_convolutions_are_gone(tmp_path):
