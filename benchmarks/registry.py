@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import front, nasty, s3, startup
+from benchmarks import compiled, front, nasty, s3, startup
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -12,4 +12,8 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "s3-small": s3.small,
     "invocations": front.invocations,
     "nasty": nasty.rows,
+    "compiled-resnet18": compiled.resnet18,
+    "compiled-resnet50": compiled.resnet50,
+    "compiled-resnet152": compiled.resnet152,
+    "compiled-bf16": compiled.bf16,
 }
