@@ -11,6 +11,7 @@ from pathlib import Path
 OPT_ML = Path("/opt/ml")
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 SOCKET = "DARKROOM_SOCKET"  # serving workers: the unix socket to listen on
+CACHE = "DARKROOM_CACHE"  # serving workers: where engines keep what they made of a compiled model
 
 
 @dataclass(frozen=True)

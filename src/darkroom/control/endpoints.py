@@ -77,8 +77,9 @@ class Endpoints:
         variant = fleet.variant(worker.variant)
         assert variant is not None
         try:
-            image = self._image_of(variant.image)
-            self._executor.start(plans.worker_task(endpoint, task, variant, image, self._settings.region))
+            image, settings = self._image_of(variant.image), self._settings
+            cache = str(settings.home / "cache")
+            self._executor.start(plans.worker_task(endpoint, task, variant, image, settings.region, cache))
         except Invalid as error:
             return {"start_failure": str(error)}
         return {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.contract.images import Image
+from darkroom.contract.layout import CACHE
 from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training, workers
@@ -59,14 +60,21 @@ def training_task(job: Resource, image: Image, region: str, strict: bool = False
     )
 
 
-def worker_task(resource: Resource, task_id: str, variant: VariantPlan, image: Image, region: str) -> Task:
-    """One serving task of an endpoint's variant."""
+def worker_task(
+    resource: Resource, task_id: str, variant: VariantPlan, image: Image, region: str, cache: str = ""
+) -> Task:
+    """One serving task of an endpoint's variant. ``cache``: the folder that reaches it as DARKROOM_CACHE."""
     return Task(
         id=task_id,
         command=image.serve,
         log=worker_log(resource.name, variant.name, task_id),
         environment_name=image.environment,
-        variables={**variant.environment, "AWS_REGION": region, "AWS_DEFAULT_REGION": region},
+        variables={
+            **({CACHE: cache} if cache else {}),
+            **variant.environment,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        },
         archive=Archive(*bucket_and_key(variant.model_data)) if variant.model_data else None,
         serves=True,
     )

@@ -7,6 +7,7 @@ best for. What it makes of a model can be kept on the machine (``Settings.cache`
 import contextlib
 import hashlib
 import math
+import mmap
 import os
 import queue
 from collections.abc import Iterator
@@ -15,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
 from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, check_array, one_line, probed
+from darkroom.runtimes.bindings import bindings
+
+ov = bindings()
 
 MAX_ELEMENTS = 1 << 28  # of one tensor inside the graph
+MOST_KEPT = 32  # of a cache; the oldest go
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
 
 
 class OpenVino:
     name = "openvino"
-    version = ov.__version__.partition("-")[0]
+    version = str(ov.get_version()).partition("-")[0]
 
     def load(self, artifact: Compiled, settings: Settings) -> Model:
         core = ov.Core()
@@ -34,14 +38,18 @@ class OpenVino:
         precision = settings.precision if able else FLOAT32  # emulation would take four times as long as fp32
         options = _options(settings, precision)
         try:
-            compiled = _compiled(core, artifact, options, settings.cache)
+            compiled, mapped = _compiled(core, artifact, options, settings.cache)
             requests = [compiled.create_infer_request() for _ in range(settings.streams)]
         except UnusableArtifact:
             raise
         except RuntimeError as error:
             raise UnusableArtifact(f"OpenVINO cannot load {artifact.model.name}: {one_line(error)}") from error
-        loaded = _Loaded(artifact.input, artifact.output, precision, _pool(requests))
-        return probed(loaded, artifact.model.name)
+        loaded = probed(
+            _Loaded(artifact.input, artifact.output, precision, _pool(requests), mapped), artifact.model.name
+        )
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)  # the engine works on a copy in an order of its own
+        return loaded
 
 
 def _options(settings: Settings, precision: str) -> dict[str, Any]:
@@ -59,6 +67,7 @@ class _Loaded:
     output: Tensor
     precision: str
     requests: "queue.SimpleQueue[Any]"
+    mapped: mmap.mmap | None = None  # the file that the engine may still look into
 
     def predict(self, array: np.ndarray) -> np.ndarray:
         check_array(array, self.input)
@@ -69,7 +78,7 @@ class _Loaded:
 
     @staticmethod
     def _infer(request: Any, row: np.ndarray) -> np.ndarray:
-        request.infer([row], share_inputs=True)
+        request.infer(ov.Tensor(row, shared_memory=True), True, False)
         return np.array(request.get_output_tensor(0).data, dtype=np.float32)  # a copy: the next call writes there
 
     @contextlib.contextmanager
@@ -88,21 +97,36 @@ def _pool(requests: list[Any]) -> "queue.SimpleQueue[Any]":
     return pool
 
 
-def _compiled(core: ov.Core, artifact: Compiled, options: dict[str, Any], cache: Path | None) -> Any:
-    """From the cache where it is there; else compiled, and kept."""
-    kept = None if cache is None else cache / f"{_key(artifact, options)}.blob"
-    if kept is not None and kept.is_file():
-        with contextlib.suppress(RuntimeError):  # of another version, or damaged: made again
-            return core.import_model(kept.read_bytes(), "CPU", options)
-    compiled = core.compile_model(_read(core, artifact), "CPU", options)
-    if kept is not None:
-        _keep(compiled, kept)
-    return compiled
+def _compiled(
+    core: Any, artifact: Compiled, options: dict[str, Any], cache: Path | None
+) -> tuple[Any, mmap.mmap | None]:
+    """From the cache, after it was put there where it was not; without a cache, as it is compiled."""
+    if cache is None:
+        return core.compile_model(_read(core, artifact), "CPU", options), None
+    kept = cache / f"{_key(artifact, options)}.blob"
+    if not kept.is_file():
+        compiled = core.compile_model(_read(core, artifact), "CPU", options)
+        if not _keep(compiled, kept):
+            return compiled, None
+        del compiled  # what is read back takes 70 MiB less than what was compiled (ResNet-50, measured)
+    with contextlib.suppress(RuntimeError, OSError, ValueError):  # of another version, or damaged
+        return _imported(core, kept, options)
+    kept.unlink(missing_ok=True)
+    return core.compile_model(_read(core, artifact), "CPU", options), None
 
 
-def _read(core: ov.Core, artifact: Compiled) -> ov.Model:
+def _imported(core: Any, path: Path, options: dict[str, Any]) -> tuple[Any, mmap.mmap]:
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    blob = ov.Tensor(np.frombuffer(mapped, np.uint8), shared_memory=True)
+    compiled = core.import_model(blob, "CPU", options)
+    os.utime(path)  # it is in use: others are older
+    return compiled, mapped
+
+
+def _read(core: Any, artifact: Compiled) -> Any:
     """The graph at a batch of one, where the artifact allows any. Raises UnusableArtifact where it does not fit."""
-    model = core.read_model(artifact.model.read_bytes())
+    model = core.read_model(artifact.model.read_bytes(), b"")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UnusableArtifact(
             f"{artifact.model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; expected one each"
@@ -125,17 +149,26 @@ def _read(core: ov.Core, artifact: Compiled) -> ov.Model:
 
 def _key(artifact: Compiled, options: dict[str, Any]) -> str:
     """Of the model and of all that shapes what the engine makes of it."""
-    named = [artifact.digest, ov.__version__, repr(artifact.input.shape), repr(sorted(options.items()))]
+    named = [artifact.digest, ov.get_version(), repr(artifact.input.shape), repr(sorted(options.items()))]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
-def _keep(compiled: Any, path: Path) -> None:
-    """A cache that cannot be written is no reason not to serve."""
+def _keep(compiled: Any, path: Path) -> bool:
+    """Whether it could be written. A cache that cannot be is no reason not to serve."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with contextlib.suppress(OSError):
+    try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.write_bytes(compiled.export_model().getvalue())
         os.replace(part, path)
+        blobs = sorted(path.parent.glob("*.blob"), key=lambda blob: blob.stat().st_mtime, reverse=True)
+        for old in blobs[MOST_KEPT:]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return True
 
 
 def _has_bfloat16() -> bool:

@@ -1,5 +1,6 @@
 """Lines of the worker's log, in the style of SageMaker's containers: the algorithms' prefix and nginx's access line."""
 
+import sys
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -18,3 +19,8 @@ def access_line(scope: dict[str, Any], status: int, size_bytes: int, now: float,
     moment = f"{datetime.fromtimestamp(now, UTC):%d/%b/%Y:%H:%M:%S +0000}"
     line = f'{client} - - [{moment}] "{request}" {status} {size_bytes} "-" "{agent}" {took_s * 1e3:.1f}ms'
     return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

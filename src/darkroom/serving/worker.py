@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -211,8 +210,3 @@ async def serve(predictor: Predictor, environ: Mapping[str, str], write: Callabl
     async with _listening(environ) as listener:
         write(log_line("INFO", f"Listening on {listener.getsockname()}", time.time()))
         await _Server(config).serve([listener])
-
-
-def print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
