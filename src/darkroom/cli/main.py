@@ -9,7 +9,7 @@ import botocore.exceptions
 import typer
 
 import darkroom
-from darkroom.cli import deleting, deploying, jobs, lifecycle, predicting, training
+from darkroom.cli import deleting, deploying, im2rec, jobs, lifecycle, predicting, training
 from darkroom.cli.console import Failure, out, say_failure
 from darkroom.cli.options import HomeOption
 from darkroom.errors import DarkroomError, Invalid
@@ -22,12 +22,13 @@ app = typer.Typer(
 )
 # What follows `darkroom run` belongs to that command, its options included.
 CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
-    lifecycle.run: {"ignore_unknown_options": True, "allow_interspersed_args": False}
+    lifecycle.run: {"ignore_unknown_options": True, "allow_interspersed_args": False},
+    im2rec.im2rec: {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 }
 SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
 for panel, commands in {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
-    LEARN: (training.train, jobs.jobs, jobs.logs, jobs.stop),
+    LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop),
     SERVE: (deploying.deploy, deploying.endpoints, predicting.predict, deleting.delete),
 }.items():
     for command in commands:

@@ -1,0 +1,120 @@
+"""Packs the images of a .lst into a .rec and its .idx: threads read and encode, one writer keeps the list's order.
+
+What cannot be packed is reported and left out; memory holds a few images a thread, however long the list.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from darkroom.formats.lst import LstLine
+from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.im2rec.arguments import Arguments
+
+IMAGES_A_TASK = 16  # enough that handing tasks over costs nothing, few enough that memory stays small
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What one .lst came to. ``skipped`` counts lines that gave no record."""
+
+    count: int
+    skipped: int
+
+
+def lists_of(prefix: str) -> list[Path]:
+    """The .lst files that PREFIX names: all whose path starts with it; with a folder, those inside."""
+    folder = prefix if os.path.isdir(prefix) else os.path.dirname(prefix)
+    if not os.path.isdir(folder):
+        return []
+    paths = (os.path.join(folder, name) for name in sorted(os.listdir(folder)))
+    return [Path(path) for path in paths if path.startswith(prefix) and path.endswith(".lst") and os.path.isfile(path)]
+
+
+def pack(
+    lst: Path,
+    arguments: Arguments,
+    encode: Callable[[bytes], bytes],
+    say: Callable[[str], None],
+    on_progress: Callable[[int], None],
+) -> Packed:
+    """Write the .rec and .idx beside ``lst``. ``encode`` turns a file's bytes into those packed, or raises ValueError.
+
+    ``say`` hears a sentence for every line left out, ``on_progress`` how many lines are done. Raises OSError where the
+    files cannot be written; then none is left.
+    """
+    done = skipped = 0
+
+    def records(lines: list[LstLine]) -> list[bytes | str]:
+        return [_record(line, arguments, encode) for line in lines]
+
+    with (
+        open(lst, encoding="utf-8-sig", errors="surrogateescape") as file,
+        RecordWriter(lst.with_suffix(".rec")) as writer,
+    ):
+        lines_read = read_lines(file, say)
+        tasks = iter(lambda: list(islice(lines_read, IMAGES_A_TASK)), [])
+        with ThreadPoolExecutor(arguments.num_thread, thread_name_prefix="im2rec") as pool:
+            for lines, packed in _in_order(pool, records, tasks, 2 * arguments.num_thread):
+                for line, record in zip(lines, packed, strict=True):
+                    if isinstance(record, str):
+                        skipped += 1
+                        say(f"left out: {line.path} (line {line.number} of {lst.name}): {record}")
+                    else:
+                        writer.write(record, line.index)
+                done += len(lines)
+                on_progress(done)
+    return Packed(writer.count, skipped)
+
+
+def read_lines(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[LstLine]:
+    """Lines one at a time, as MXNet's im2rec reads them: what is no line is reported and passed over."""
+    for number, line in enumerate(lines, 1):
+        fields = [field.strip() for field in line.strip().split("\t")]
+        if fields == [""]:
+            continue
+        try:
+            if len(fields) < 3:
+                raise ValueError(f"it has {len(fields)} of index, label and path, separated by tabs")
+            yield LstLine(int(fields[0]), tuple(map(float, fields[1:-1])), fields[-1], number)
+        except ValueError as error:
+            say(f"left out: line {number}: {error}")
+
+
+def _record(line: LstLine, arguments: Arguments, encode: Callable[[bytes], bytes]) -> bytes | str:
+    """The payload of a record, or why there is none."""
+    labels = line.labels if arguments.pack_label else line.labels[:1]
+    try:
+        with open(os.path.join(arguments.root, line.path), "rb") as file:
+            data = file.read()
+        with np.errstate(over="ignore"):  # a label beyond float32 becomes infinite, as everywhere
+            return pack_image(ImageHeader(np.array(labels, dtype=np.float32), line.index), encode(data))
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)
+
+
+Task = list[LstLine]
+Records = list[bytes | str]
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Task], Records], tasks: Iterator[Task], ahead: int
+) -> Iterator[tuple[Task, Records]]:
+    """Each task with its records, in order, never more than ``ahead`` in memory."""
+    pending = deque[tuple[Task, Future[Records]]]()
+    for task in tasks:
+        pending.append((task, pool.submit(work, task)))
+        if len(pending) >= ahead:
+            first, future = pending.popleft()
+            yield first, future.result()
+    while pending:
+        first, future = pending.popleft()
+        yield first, future.result()
