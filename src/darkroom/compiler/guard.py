@@ -78,7 +78,7 @@ def judge(reference: np.ndarray, candidate: np.ndarray, labels: Sequence[Label] 
 def _decide(lost: int, gained: int, answers: int, tolerance: float) -> tuple[bool, str]:
     points = 100 * (lost - gained) / answers
     if points <= tolerance:
-        return True, f"accuracy changed by {-points:+.2f} points; {tolerance:g} may be lost"
+        return True, f"accuracy changed by {0.0 - points:+.2f} points; {tolerance:g} may be lost"
     chance = sign_test(lost, gained)
     said = (
         f"{points:.2f} points were lost and {tolerance:g} may be; of {lost + gained} answers that differ {lost} were "

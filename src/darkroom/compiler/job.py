@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from types import FrameType
 from typing import Any
 
 from darkroom.compiler import targets
-from darkroom.compiler.errors import CompileError
+from darkroom.compiler.errors import CompileError, InputConfiguration
 from darkroom.compiler.evidence import gather
 from darkroom.compiler.options import parse as parse_options
 from darkroom.compiler.package import compile_model
 from darkroom.compiler.targets import Target
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
+from darkroom.formats.archives import BadArchive, unpack
 
 REQUEST, HYPERPARAMETERS = "compilation.json", "hyperparameters.json"
 MAX_REASON_CHARS = 1024  # of the failure file, SageMaker shows no more
@@ -38,6 +40,7 @@ class Request:
 
     data_input_config: str | None
     framework: str
+    archive: str  # its file name
     target: Target
     compiler_options: str | None
 
@@ -46,7 +49,11 @@ class Request:
         """Raises CompileError."""
         given, wanted = record.get("InputConfig", {}), record.get("OutputConfig", {})
         return cls(
-            given.get("DataInputConfig"), given.get("Framework", ""), _target(wanted), wanted.get("CompilerOptions")
+            given.get("DataInputConfig"),
+            given.get("Framework", ""),
+            given.get("S3Uri", "").rpartition("/")[2],
+            _target(wanted),
+            wanted.get("CompilerOptions"),
         )
 
 
@@ -77,18 +84,31 @@ def run(layout: Layout, threads: int) -> None:
     evidence = gather(layout, multi_label=str(hyperparameters.get("multi_label", "0")) in ("1", "true"))
     for line in evidence.said:
         say(line)
-    compile_model(
-        layout.channel("model"),
-        request.target,
-        options,
-        evidence.calibration,
-        evidence.validation,
-        into=layout.model,
-        data_input_config=request.data_input_config,
-        framework=request.framework,
-        threads=threads,
-        log=say,
-    )
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        compile_model(
+            _unpacked(layout.channel("model"), request.archive, Path(scratch)),
+            request.target,
+            options,
+            evidence.calibration,
+            evidence.validation,
+            into=layout.model,
+            data_input_config=request.data_input_config,
+            framework=request.framework,
+            threads=threads,
+            log=say,
+        )
+
+
+def _unpacked(channel: Path, archive: str, scratch: Path) -> Path:
+    """The model's folder. Raises CompileError for an archive that is damaged or hostile."""
+    packed = channel / archive
+    if not archive or not packed.is_file():
+        return channel  # a folder of files: it is one already
+    try:
+        unpack(packed, scratch, archive)
+    except BadArchive as error:
+        raise InputConfiguration(f"{error}; expected a model.tar.gz as a training job leaves it") from error
+    return scratch
 
 
 def say(line: str) -> None:

@@ -25,6 +25,16 @@ class Image:
     gpu_only: bool = False  # on AWS; here only where the setting ``strict`` asks for AWS's refusals
 
 
+COMPILED = (  # what SageMaker and its SDKs name for compiled models
+    "image-classification-neo",
+    "sagemaker-neo-mxnet",
+    "sagemaker-neo-pytorch",
+    "sagemaker-neo-tensorflow",
+    "sagemaker-neo-onnx",
+    "sagemaker-inference-mxnet",
+    "sagemaker-inference-pytorch",
+    "sagemaker-inference-tensorflow",
+)
 SERVE = ("{python}", "-m", "darkroom.serving", "serve")
 IMAGES = {
     image.repository: image
@@ -40,7 +50,7 @@ IMAGES = {
             gpu_only=True,
         ),
         # Either URI serves either artifact: people mix them up, and nothing is gained by refusing.
-        Image("image-classification-neo", "builtin", serve=SERVE),
+        *(Image(repository, "builtin", serve=SERVE) for repository in COMPILED),
     )
 }
 URI = re.compile(r"^(?:[^/]+/)*(?P<repository>[a-z0-9][a-z0-9._-]*)(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]+)?$")

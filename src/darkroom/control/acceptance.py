@@ -49,6 +49,25 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
         _check_data(channel, objects, region, request["RoleArn"])
 
 
+def check_compilation(request: Mapping[str, Any], objects: ObjectStore) -> None:
+    """CreateCompilationJob, but for what only the compiler can know. Raises Invalid."""
+    if "InputConfig" not in request:
+        raise Invalid("InputConfig must be given: model packages are not offered here, name a model.tar.gz")
+    output = request["OutputConfig"]
+    if ("TargetDevice" in output) == ("TargetPlatform" in output):
+        raise Invalid("OutputConfig needs either TargetDevice or TargetPlatform: give one of the two")
+    _check_output(output["S3OutputLocation"], objects, "S3OutputLocation")
+    url = request["InputConfig"]["S3Uri"]
+    bucket, key = bucket_and_key(url)
+    try:
+        objects.get(bucket, key)
+    except NotFound:
+        raise Invalid(
+            f"InputConfiguration: no model at S3Uri {url!r}; expected the s3:// URL of a model.tar.gz, such as "
+            "ModelArtifacts.S3ModelArtifacts of a training job that has ended"
+        ) from None
+
+
 def check_container(container: Mapping[str, Any], image: Image, objects: ObjectStore) -> None:
     """One container of CreateModel. Raises Invalid."""
     if not image.serve:
@@ -141,13 +160,13 @@ def _check_metrics(definitions: Any) -> None:
             )
 
 
-def _check_output(path: str, objects: ObjectStore) -> None:
+def _check_output(path: str, objects: ObjectStore, member: str = "S3OutputPath") -> None:
     bucket, _ = bucket_and_key(path)
     try:
         objects.bucket(bucket)
     except NotFound:
         raise Invalid(
-            f"The bucket {bucket!r} of S3OutputPath {path!r} does not exist: create it, or name another"
+            f"The bucket {bucket!r} of {member} {path!r} does not exist: create it, or name another"
         ) from None
 
 

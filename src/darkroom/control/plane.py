@@ -9,14 +9,15 @@ from typing import Any
 
 from darkroom.contract import images
 from darkroom.contract.images import Image
-from darkroom.control import acceptance, endpoints, job_metrics, scheduler, views
+from darkroom.control import acceptance, endpoints, job_metrics, lineage, scheduler, views
+from darkroom.control.compilation_jobs import CompilationJobs
 from darkroom.control.endpoints import Endpoints
 from darkroom.control.listing import Page, Query
 from darkroom.control.reconciler import Keeper, Reconciler
 from darkroom.control.resources import Draft, Kind, Resource
 from darkroom.control.routes import Routes
+from darkroom.control.states import compilation, training
 from darkroom.control.states import endpoint as endpoint_states
-from darkroom.control.states import training
 from darkroom.control.states.decision import Decision
 from darkroom.control.states.fleet import to_json
 from darkroom.control.store.queries import Store
@@ -29,6 +30,7 @@ from darkroom.telemetry.logs import LogStore
 from darkroom.telemetry.metrics import MetricStore
 
 LEAVING_S = endpoint_states.STOP_GRACE_S + 10  # the longest that a worker may take to end
+LIVES = {Kind.TRAINING_JOB: training, Kind.COMPILATION_JOB: compilation}  # what shares the machine's capacity
 READY = "ready"  # state and status of what has no life of its own
 
 
@@ -51,6 +53,7 @@ class Control:
         self._now, self._image_of = now, image_of
         keepers: dict[Kind, Keeper] = {
             Kind.TRAINING_JOB: TrainingJobs(executor, objects, logs, metrics, settings, image_of, now),
+            Kind.COMPILATION_JOB: CompilationJobs(executor, objects, logs, settings),
             Kind.ENDPOINT: Endpoints(executor, logs, routes, settings, image_of),
         }
         self._reconciler = Reconciler(store, keepers, self._admit, now)
@@ -82,6 +85,24 @@ class Control:
             state=state,
             status=training.STATUS[state],
             events=training.accepted(self._now()),
+            active=True,
+        )
+
+    def create_compilation_job(self, request: Mapping[str, Any], tags: Mapping[str, str], region: str) -> Resource:
+        """Raises Invalid, and Conflict where the name is taken."""
+        acceptance.check_compilation(request, self._objects)
+        origin = lineage.origin_of(request["InputConfig"]["S3Uri"], self._store.find)
+        state = compilation.State.PENDING
+        return self._create(
+            Kind.COMPILATION_JOB,
+            request["CompilationJobName"],
+            request,
+            tags,
+            region,
+            state=state,
+            status=compilation.STATUS[state],
+            desired={"origin": origin.to_json()},
+            events=compilation.accepted(self._now()),
             active=True,
         )
 
@@ -152,6 +173,10 @@ class Control:
         """Raises NotFound("training-job")."""
         return self._training_view(self._store.find(Kind.TRAINING_JOB, name))
 
+    def compilation_job(self, name: str) -> views.CompilationJob:
+        """Raises NotFound("compilation-job")."""
+        return views.compilation_job(self._store.find(Kind.COMPILATION_JOB, name))
+
     def endpoint(self, name: str) -> views.Endpoint:
         """Raises NotFound("endpoint")."""
         return views.endpoint(self._store.find(Kind.ENDPOINT, name))
@@ -163,6 +188,10 @@ class Control:
     def training_jobs(self, query: Query) -> Page[views.TrainingJob]:
         page = self._store.page(Kind.TRAINING_JOB, query)
         return Page([self._training_view(job) for job in page.items], page.next)
+
+    def compilation_jobs(self, query: Query) -> Page[views.CompilationJob]:
+        page = self._store.page(Kind.COMPILATION_JOB, query)
+        return Page([views.compilation_job(job) for job in page.items], page.next)
 
     def page(self, kind: Kind, query: Query) -> Page[views.Snapshot]:
         page = self._store.page(kind, query)
@@ -180,6 +209,10 @@ class Control:
     def stop_training_job(self, name: str) -> None:
         """Raises NotFound, and Conflict for a job that has ended."""
         self._change(Kind.TRAINING_JOB, name, lambda job: training.stop(job, self._now()))
+
+    def stop_compilation_job(self, name: str) -> None:
+        """Raises NotFound, and Conflict for a job that has ended."""
+        self._change(Kind.COMPILATION_JOB, name, lambda job: compilation.stop(job, self._now()))
 
     def update_training_job(self, name: str, changes: Mapping[str, Any]) -> Resource:
         """Members of the request that may change while it runs. Raises NotFound, and Conflict for an ended job."""
@@ -217,8 +250,16 @@ class Control:
         Its artifacts and its log stay; its name is free again.
         """
         training.refuse_running(self._store.find(Kind.TRAINING_JOB, name))
-        self._reconciler.wait_for(lambda: self._store.find(Kind.TRAINING_JOB, name).next_check_at is None, LEAVING_S)
-        self.delete(Kind.TRAINING_JOB, name)
+        self._delete_ended(Kind.TRAINING_JOB, name)
+
+    def delete_compilation_job(self, name: str) -> None:
+        """A job that has ended; its artifact and its log stay. Raises NotFound, and Conflict for one that has not."""
+        compilation.refuse_running(self._store.find(Kind.COMPILATION_JOB, name))
+        self._delete_ended(Kind.COMPILATION_JOB, name)
+
+    def _delete_ended(self, kind: Kind, name: str) -> None:
+        self._reconciler.wait_for(lambda: self._store.find(kind, name).next_check_at is None, LEAVING_S)
+        self.delete(kind, name)
 
     def delete(self, kind: Kind, name: str) -> None:
         """A model or an endpoint configuration. Raises NotFound."""
@@ -256,14 +297,16 @@ class Control:
 
     def _admit(self) -> list[int]:
         """Let waiting jobs in while there is room; tell the others, once, that they wait. Ids of those let in."""
-        waiting = self._store.in_states(Kind.TRAINING_JOB, [training.State.PENDING])
+        found = (self._store.in_states(kind, [life.State.PENDING]) for kind, life in LIVES.items())
+        waiting = sorted((job for jobs in found for job in jobs), key=lambda job: job.id)
         if not waiting:
             return []
-        running = len(self._store.in_states(Kind.TRAINING_JOB, training.HOLDS_CAPACITY))
+        running = sum(len(self._store.in_states(kind, life.HOLDS_CAPACITY)) for kind, life in LIVES.items())
         let_in = {job.id for job in scheduler.admitted(waiting, running, self._settings.max_training_jobs)}
         changed = []
         for job in waiting:
-            decision = training.admit(job, self._now()) if job.id in let_in else training.hold(job, self._now())
+            life = LIVES[job.kind]
+            decision = life.admit(job, self._now()) if job.id in let_in else life.hold(job, self._now())
             if decision.change and self._store.apply(job, decision.change, self._now()) and job.id in let_in:
                 changed.append(job.id)
         return changed

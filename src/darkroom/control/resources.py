@@ -15,6 +15,7 @@ class Kind(StrEnum):
     """What a resource is; the value is the word in its ARN."""
 
     TRAINING_JOB = "training-job"
+    COMPILATION_JOB = "compilation-job"
     MODEL = "model"
     ENDPOINT_CONFIG = "endpoint-config"
     ENDPOINT = "endpoint"

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from darkroom.contract.metrics import MetricDefinition
+from darkroom.control.compilation_plans import artifact_url, target_name
 from darkroom.control.locations import model_url
 from darkroom.control.resources import Event, Resource, Transition, transitions
 from darkroom.control.states import endpoint as endpoint_states
@@ -49,6 +50,18 @@ class TrainingJob(Snapshot):
 
 
 @dataclass(frozen=True)
+class CompilationJob(Snapshot):
+    """``artifact_url``: where the artifact is, or will be. ``digest``: its SHA-256 in hex, once it is there."""
+
+    reason: str
+    started: datetime | None
+    ended: datetime | None
+    artifact_url: str
+    digest: str
+    target: str
+
+
+@dataclass(frozen=True)
 class VariantStatus:
     name: str
     image: str
@@ -87,6 +100,18 @@ def training_job(job: Resource, events: Sequence[Event], definitions: Sequence[M
             for name, (value, at) in job.observed.get("metrics", {}).items()
         ],
         definitions=definitions,
+    )
+
+
+def compilation_job(job: Resource) -> CompilationJob:
+    return CompilationJob(
+        **_shared(job),
+        reason=job.observed.get("reason", ""),
+        started=_time(job, "started"),
+        ended=_time(job, "ended"),
+        artifact_url=artifact_url(job.request),
+        digest=job.observed.get("digest", ""),
+        target=target_name(job.request["OutputConfig"]),
     )
 
 

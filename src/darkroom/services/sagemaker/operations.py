@@ -15,6 +15,7 @@ from darkroom.wire.operations import Handler, Operations
 
 NOT_FOUND = {
     Kind.TRAINING_JOB: "Requested resource not found.",
+    Kind.COMPILATION_JOB: "Could not find compilation job {arn}.",
     Kind.MODEL: 'Could not find model "{arn}".',
     Kind.ENDPOINT_CONFIG: 'Could not find endpoint configuration "{arn}".',
     Kind.ENDPOINT: 'Could not find endpoint "{arn}".',
@@ -24,6 +25,7 @@ TAKEN = {
         "Training job names must be unique within an AWS account and region, "
         "and a training job with this name already exists ({arn})"
     ),
+    Kind.COMPILATION_JOB: "A compilation job with this name already exists ({arn}): choose another name",
     Kind.MODEL: 'Cannot create already existing model "{arn}".',
     Kind.ENDPOINT_CONFIG: 'Cannot create already existing endpoint configuration "{arn}".',
     Kind.ENDPOINT: 'Cannot create already existing endpoint "{arn}".',
@@ -51,9 +53,11 @@ def _in_aws_words(error: DarkroomError, control: Control, call: Call) -> Service
     match error:
         case NotFound(kind=kind, name=name) if kind in NOT_FOUND:
             said = NOT_FOUND[Kind(kind)].format(arn=control.arn(Kind(kind), name, call.caller.region))
+            if kind == Kind.COMPILATION_JOB:
+                return ServiceError("ResourceNotFound", said)
         case Conflict(kind=kind, name=name) if call.operation.startswith("Create"):
             said = TAKEN[Kind(kind)].format(arn=control.arn(Kind(kind), name, call.caller.region))
-            if kind == Kind.TRAINING_JOB:
+            if kind in (Kind.TRAINING_JOB, Kind.COMPILATION_JOB):
                 return ServiceError("ResourceInUse", said)
         case Conflict() if call.operation == "DeleteTrainingJob":
             return ServiceError("ResourceInUse", str(error))
