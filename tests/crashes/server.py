@@ -18,6 +18,8 @@ from darkroom.control.store.queries import Store
 from darkroom.wire.listener import SERVER
 from tests.control.platform import Platform
 
+GIVEN = "given/model.tar.gz"  # the key of the home's own model.tar.gz
+
 
 class DyingStore(Store):
     def __init__(self, target: Path | str, now: datetime, number: int, moment: str) -> None:
@@ -59,5 +61,7 @@ def run(home: Path, port: int, number: int, moment: str) -> None:
 
     platform = Platform(home, dying, max_training_jobs=1)
     platform.put("train/a.jpg")
+    if (given := home / "model.tar.gz").exists():
+        platform.put(GIVEN, given.read_bytes())
     uvicorn.Server(uvicorn.Config(platform.front(), host="127.0.0.1", port=port, **SERVER)).run()
     platform.close()

@@ -17,12 +17,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from darkroom.objects.local import LocalStore
 from tests.control.platform import BUCKET, ROLE, TEST_IMAGE, client, training_request
-from tests.crashes.server import run
+from tests.crashes.server import GIVEN, run
 
 pytestmark = pytest.mark.slow
 
@@ -158,6 +160,7 @@ def told_through(server: Server, story: Story, moment: str) -> Iterator[int]:
     for number in range(1, MOST_WRITES):
         home = server.home / f"{moment}-{number}"
         home.mkdir()
+        (home / "model.tar.gz").write_bytes(tiny_model())
         fresh = Server(home)
         fresh.start(number, moment)
         try:
@@ -241,6 +244,46 @@ def serve(server: Server) -> None:
     server.once("Could not find endpoint", "delete_endpoint", EndpointName="e")
 
 
+def compile_model(server: Server) -> None:
+    server.once(
+        "already exists",
+        "create_compilation_job",
+        CompilationJobName="c",
+        RoleArn=ROLE,
+        InputConfig={
+            "S3Uri": f"s3://{BUCKET}/{GIVEN}",
+            "DataInputConfig": '{"data": [1, 4]}',
+            "Framework": "ONNX",
+        },
+        OutputConfig={"S3OutputLocation": f"s3://{BUCKET}/compiled", "TargetDevice": "ml_c5"},
+        StoppingCondition={"MaxRuntimeInSeconds": 900},
+    )
+    job = server.until(
+        lambda job: job["CompilationJobStatus"] in ("COMPLETED", "FAILED", "STOPPED"),
+        "describe_compilation_job",
+        CompilationJobName="c",
+    )
+    assert job["CompilationJobStatus"] == "COMPLETED", job["FailureReason"]
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{BUCKET}/compiled/model-ml_c5.tar.gz"
+    assert len(job["ModelDigests"]["ArtifactDigest"]) == 64
+
+
+def tiny_model() -> bytes:
+    """A model.tar.gz with one matrix product in it, as ONNX."""
+    weight = onnx.numpy_helper.from_array(np.ones((4, 3), np.float32), "weight")
+    shapes = (("data", ["batch", 4]), ("out", ["batch", 3]))
+    given, out = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes)
+    node = onnx.helper.make_node("MatMul", ["data", "weight"], ["out"])
+    graph = onnx.helper.make_graph([node], "tiny", [given], [out], [weight])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("model.onnx")
+        member.size = len(content := model.SerializeToString())
+        archive.addfile(member, BytesIO(content))
+    return packed.getvalue()
+
+
 def in_service(server: Server) -> Any:
     endpoint = server.until(
         lambda endpoint: endpoint["EndpointStatus"] not in ("Creating", "Updating"),
@@ -257,7 +300,7 @@ def environment(server: Server, **variables: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("story", [train, stop, queue, fail, serve], ids=lambda story: story.__name__)
+@pytest.mark.parametrize("story", [train, stop, queue, fail, serve, compile_model], ids=lambda story: story.__name__)
 def test_a_story_ends_the_same_whenever_the_server_is_killed(tmp_path: Path, story: Story, moment: str) -> None:
     told = 0
     for number in told_through(Server(tmp_path), story, moment):
