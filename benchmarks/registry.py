@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import compiled, front, nasty, s3, startup
+from benchmarks import compiled, front, nasty, s3, served, startup
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -11,6 +11,9 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "s3-large": s3.large,
     "s3-small": s3.small,
     "invocations": front.invocations,
+    "request": served.request,
+    "memory": served.memory,
+    "coldstart": served.coldstart,
     "nasty": nasty.rows,
     "compiled-resnet18": compiled.resnet18,
     "compiled-resnet50": compiled.resnet50,

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import shutil
 import sys
@@ -16,6 +17,7 @@ import darkroom
 from darkroom.compiler import targets
 from darkroom.compiler.options import Options
 from darkroom.compiler.package import compile_model
+from darkroom.runtimes import registry
 from darkroom.serving.compiled import Compiled
 from darkroom.serving.eager import Eager
 from darkroom.serving.predictor import UnusableModel, load, predict
@@ -66,6 +68,18 @@ def test_rows_of_a_batch_answer_as_alone(folder):
     alone = np.concatenate([predict(compiled, photo(seed)) for seed in range(3)])
     assert predict(compiled, npy(pixels)).tobytes() == alone.tobytes()
     assert predict(compiled, npy(pixels.transpose(0, 3, 1, 2).astype(np.float32))).tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize(("seconds", "threads"), [(0.0005, 1), (0.005, 2)])
+def test_a_small_model_answers_on_one_thread(folder, monkeypatch, seconds, threads):
+    asked = []
+    real = registry.load_verified
+    monkeypatch.setattr(
+        registry, "load_verified", lambda record, settings: asked.append(settings) or real(record, settings)
+    )
+    ticks = itertools.count()
+    Compiled.load(folder, cores=2, clock=lambda: next(ticks) * seconds)
+    assert asked[-1].threads == threads
 
 
 def without(name):

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from darkroom.cli.connection import Connection, connect, message_of
 from darkroom.cli.console import Failure, duration, err, out, unknown
-from darkroom.cli.jobs import JobArgument, ago, coloured, describe, plain_table
+from darkroom.cli.jobs import ago, coloured, plain_table
+from darkroom.cli.servable import servable
 
 POLL_S = 0.25
 UNDER_WAY = ("Creating", "Updating", "SystemUpdating")
@@ -19,10 +20,10 @@ VARIANT = "AllTraffic"
 
 
 def deploy(
-    job: JobArgument,
+    job: Annotated[str, typer.Argument(help="Name of a training or compilation job.", metavar="JOB")],
     name: Annotated[str | None, typer.Option(help="Name of the endpoint; by default the job's.")] = None,
 ) -> None:
-    """Serve the model of a training job. Waits until the endpoint answers."""
+    """Serve the model of a training or compilation job. Waits until the endpoint answers."""
     connection = connect()
     endpoint, began = name or job, time.monotonic()
     create(connection, job, endpoint)
@@ -50,12 +51,8 @@ def endpoints() -> None:
 
 def create(connection: Connection, job: str, endpoint: str) -> None:
     """Model, endpoint configuration, endpoint. What a deployment before left behind of the first two is used again."""
-    described = describe(connection, job)
-    model_data = described.get("ModelArtifacts", {}).get("S3ModelArtifacts")
-    if not model_data:
-        state = described["TrainingJobStatus"]
-        raise Failure(f"{job} has no model to serve (it is {state}); see: darkroom logs {job}")
-    container = {"Image": described["AlgorithmSpecification"]["TrainingImage"], "ModelDataUrl": model_data}
+    model = servable(connection, job)
+    container = {"Image": model.image, "ModelDataUrl": model.model_data}
     variant = {"VariantName": VARIANT, "ModelName": job, "InitialInstanceCount": 1, "InstanceType": INSTANCE_TYPE}
     sagemaker = connection.sagemaker
     _unless_there(

@@ -5,8 +5,9 @@ become pixels, as recorded by the training job.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import numpy as np
 from darkroom.imaging.preprocess import SQUASH, Preprocess
 from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.artifact import Tensor, UnusableArtifact
-from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings
+from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Runtime, Settings
 from darkroom.serving.inputs import Arrays, Input, Photos
 from darkroom.serving.predictor import UnusableModel
 
 DETAILS = "darkroom.txt"
 MAX_DETAILS_BYTES = 1 << 24
 GRAY = 127
+SMALL_S, TRIALS = 1e-3, 3  # a model that answers so soon is not worth a second thread
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Compiled:
     streams: int = 1
 
     @classmethod
-    def load(cls, model_dir: Path, cores: int, cache: Path | None = None) -> "Compiled":
+    def load(
+        cls, model_dir: Path, cores: int, cache: Path | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> "Compiled":
         """Raises UnusableModel."""
         try:
             record = artifact.read(model_dir)
             precision = BFLOAT16 if record.dtype == BFLOAT16 else FLOAT32
-            engine, model = registry.load_verified(record, Settings(cores, precision=precision, cache=cache))
+            engine, model = _loaded(record, Settings(cores, precision=precision, cache=cache), clock)
             details = _details(model_dir / DETAILS)
             given = _input(model.input, details)
             classes = _classes(details, model.output)
@@ -55,10 +59,30 @@ class Compiled:
 
     def warm_up(self, cores: int) -> None:
         """The engine has set itself up for ``cores`` as it loaded."""
-        shape = [extent or 1 for extent in self.model.input.shape]
-        answer = self.infer(np.full(shape, GRAY, self.model.input.dtype))
+        answer = self.infer(_gray(self.model.input))
         if not np.isfinite(answer).all():
             raise UnusableModel("the compiled model answers NaN: its training diverged; train and compile again")
+
+
+def _loaded(record: artifact.Compiled, settings: Settings, clock: Callable[[], float]) -> tuple[Runtime, Model]:
+    """On one thread where the model is small: others would meet at the end of each layer for longer than they work."""
+    engine, model = registry.load_verified(record, settings)
+    if settings.threads > 1 and _fastest_s(model, clock) < SMALL_S:
+        return registry.load_verified(record, replace(settings, threads=1))
+    return engine, model
+
+
+def _fastest_s(model: Model, clock: Callable[[], float]) -> float:
+    times = []
+    for _ in range(TRIALS):
+        began = clock()
+        model.predict(_gray(model.input))
+        times.append(clock() - began)
+    return min(times)
+
+
+def _gray(expected: Tensor) -> np.ndarray:
+    return np.full([extent or 1 for extent in expected.shape], GRAY, expected.dtype)
 
 
 def _input(expected: Tensor, details: Mapping[str, Any]) -> Input:
