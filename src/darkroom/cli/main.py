@@ -9,7 +9,7 @@ import botocore.exceptions
 import typer
 
 import darkroom
-from darkroom.cli import compiling, deleting, deploying, im2rec, jobs, lifecycle, predicting, training
+from darkroom.cli import compiling, deleting, deploying, im2rec, jobs, lifecycle, predicting, training, weights
 from darkroom.cli.console import Failure, out, say_failure
 from darkroom.cli.options import HomeOption
 from darkroom.errors import DarkroomError, Invalid
@@ -33,6 +33,7 @@ for panel, commands in {
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, context_settings=CONTEXTS.get(command))(command)
+app.add_typer(weights.app, name="weights", rich_help_panel=LEARN)
 
 
 def _say_version(asked: bool) -> None:

@@ -1,6 +1,8 @@
-"""Starts a program that goes on when its starter has ended: the server of ``darkroom up``."""
+"""Programs that the command line starts: the server of ``darkroom up``, which goes on when its starter has ended, and
+short ones that are asked something."""
 
 import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,3 +24,13 @@ def start_detached(argv: Sequence[str], log_path: Path, environ: Mapping[str, st
         ],
         setsid=True,
     )
+
+
+def answer_of(argv: Sequence[str], patience_s: float) -> str | None:
+    """What the program prints to its stdout; None where it prints nothing in time, and is ended. Its exit code is left
+    to what it says."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=patience_s, text=True)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout

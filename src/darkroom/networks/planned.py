@@ -43,6 +43,7 @@ class PlannedNet(nn.Module):
                 self.add_module(step.name, module)
             self._last_use |= dict.fromkeys(step.sources, number)
         self.bn_data = self.get_submodule(INPUT_NORM)
+        self.bn_data.eval()
         for constant in self.bn_data.parameters():
             constant.requires_grad_(False)
 

@@ -22,9 +22,9 @@ from darkroom.networks.mxnet import ArraysError, architecture_of, from_arrays
 from darkroom.networks.planned import IMAGENET_MEAN, IMAGENET_STD, PlannedNet
 from darkroom.networks.recognise import published
 
-SUFFIXES = (".safetensors", ".params")
 MAX_TENSORS = 10_000
 WRAPPERS = ("module.", "model.")  # what training wrappers put before every key
+HEAD_BYTES = 9
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _PARAMS_MAGIC = params.FILE_MAGIC.to_bytes(8, "little")
 _SIZE = 224
@@ -54,18 +54,29 @@ def load(path: str | os.PathLike[str]) -> Weights:
     file = Path(path)
     try:
         with open(file, "rb") as opened:
-            head = opened.read(9)
-        if head[:8] == _PARAMS_MAGIC:
+            head = opened.read(HEAD_BYTES)
+        if (suffix := suffix_of(head)) == ".params":
             return _of_arrays(params.load(file))
-        if head[8:9] == b"{":
+        if suffix == ".safetensors":
             return of_state(_safetensors(file))
     except (params.ParamsError, ArraysError, ArchitectureError, SafetensorError) as error:
         raise WeightsError(f"{file.name}: {error}") from error
     except WeightsError as error:
         raise WeightsError(f"{file.name}: {error}") from error
-    if head.startswith((_ZIP, _PICKLE)):
+    if is_pytorch(head):
         raise WeightsError(f"{file.name} is a PyTorch file; bring it in with: darkroom weights add {file}")
     raise WeightsError(f"{file.name} is neither safetensors nor MXNet's .params; copy it again")
+
+
+def suffix_of(head: bytes) -> str:
+    """What a file that begins so should be called; empty where jobs do not read it."""
+    if head[:8] == _PARAMS_MAGIC:
+        return ".params"
+    return ".safetensors" if head[8:9] == b"{" else ""  # a number of bytes, then JSON
+
+
+def is_pytorch(head: bytes) -> bool:
+    return not suffix_of(head) and head.startswith((_ZIP, _PICKLE))
 
 
 def of_state(state: State) -> Weights:
@@ -91,7 +102,11 @@ def fill(net: Net, weights: Weights, mean: Iterable[float] = IMAGENET_MEAN, std:
     network for grey images gets the sum of what the three colours had.
     """
     taken = 0
+    last = net.get_submodule(classifier_of(net.architecture))
     with torch.no_grad():
+        if isinstance(last, torch.nn.Linear):
+            # zeros send nothing back at first: the new layer learns before random gradients reach what was learnt
+            last.weight.zero_()
         for key, target in net.state_dict().items():
             if key in weights.tensors and not _starts_anew(key, net.architecture):
                 target.copy_(_for_channels(weights.tensors[key], target))
