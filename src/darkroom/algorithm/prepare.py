@@ -41,7 +41,9 @@ def prepare(
     preprocess = _preprocess(channels.train, values)
     memory = Memory(MEMORY_BYTES)
     to_pixels = preprocess.resized if values.augmentation_type else preprocess.apply  # what is cut anew is kept whole
-    train = ImageSet.of(channels.train, classes(channels.train, values, "train"), to_pixels, memory)
+    # A random crop is decoded anew each time, so that what comes out never depends on what memory could keep.
+    kept = Memory(0) if values.augmentation_type in ("crop", "crop_color") else memory
+    train = ImageSet.of(channels.train, classes(channels.train, values, "train"), to_pixels, kept)
     validation = None
     if channels.validation is not None:
         known = classes(channels.validation, values, "validation")

@@ -14,10 +14,8 @@ import numpy.typing as npt
 from darkroom.algorithm import lines, schedule
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data import order
-from darkroom.algorithm.data.augment import Pixels, augment
-from darkroom.algorithm.data.images import ImageSet
 from darkroom.algorithm.data.pipeline import batches
-from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.algorithm.data.views import augmented, centre
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
 from darkroom.algorithm.prepare import Data
@@ -49,7 +47,7 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, run: Run) -> V
         if run.stop.asked:
             break
         _print(run.log, lines.epoch_end(epoch, metrics, seconds))
-        verdicts = None if data.validation is None else validate(data.validation, learner, values.mini_batch_size, run)
+        verdicts = None if data.validation is None else validate(data, learner, run)
         if run.stop.asked:
             break
         accuracy = None if verdicts is None else float(np.nanmean(verdicts))
@@ -76,7 +74,8 @@ def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Map
     count = schedule.batches_per_epoch(values.num_training_samples, size)
     orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)
     tally, began = Tally(values.top_k), run.clock()
-    for number, batch in enumerate(batches(data.train, orders, _cut(values, run.seed, epoch), run.threads)):
+    fill = augmented(data.train, data.preprocess, values.augmentation_type, run.seed, epoch)
+    for number, batch in enumerate(batches(data.train, orders, fill, data.preprocess.shape, run.threads)):
         rate = schedule.learning_rate(values, count, update=epoch * count + number + 1)
         tally.add(*learner.update(batch.images, batch.labels, rate))
         if number and number % run.speedometer == 0:
@@ -90,23 +89,18 @@ def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Map
     return tally.values(), run.clock() - began
 
 
-def validate(images: ImageSet, learner: Learner, batch_size: int, run: Run) -> Verdicts:
+def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
     """What the network says of each image, each counted once. (SageMaker's own last batch wraps round to the first
     images, so that the accuracy it prints counts some twice and skips others.)"""
+    images = data.validation
+    assert images is not None
     verdicts = np.full(len(images), np.nan)
-    for batch in batches(images, order.in_turn(len(images), batch_size), lambda k, pixels: pixels, run.threads):
+    orders = order.in_turn(len(images), data.values.mini_batch_size)
+    for batch in batches(images, orders, centre(images), data.preprocess.shape, run.threads):
         verdicts[batch.order] = verdicts_of(learner.score(batch.images), batch.labels)
         if run.stop.asked:
             break
     return verdicts
-
-
-def _cut(values: Hyperparameters, seed: int, epoch: int) -> Callable[[int, Pixels], Pixels]:
-    """What becomes of image k in this epoch; without augmentation it is already the centre of its picture."""
-    kind, (_, height, width) = values.augmentation_type, values.shape
-    if kind is None:
-        return lambda k, pixels: pixels
-    return lambda k, pixels: augment(pixels, kind, height, width, order.draws(seed, epoch, k))
 
 
 def _print(log: logging.Logger, texts: Iterable[str]) -> None:

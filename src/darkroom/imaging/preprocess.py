@@ -41,6 +41,11 @@ class Preprocess:
         if self.mode not in (CROP, SQUASH):
             raise ValueError(f"mode {self.mode!r} is neither {CROP!r} nor {SQUASH!r}")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what ``apply`` gives."""
+        return self.height, self.width, self.channels
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -7,6 +7,7 @@ import pytest
 
 from darkroom.algorithm.data.images import ImageSet, Memory, median_shorter_side, unreadable
 from darkroom.algorithm.data.pipeline import batches
+from darkroom.algorithm.data.views import centre
 from darkroom.imaging.decode import BadImage
 from tests.algorithm.jobs import jpeg
 
@@ -68,10 +69,17 @@ def test_what_is_left_keeps_its_classes_names_and_pixels():
     assert (len(left), left.classes.tolist()[7], left.name(7), left.pixels(7)[0, 0, 0]) == (18, 16, "number 8", 8)
 
 
+SHAPE = 2, 2, 1
+
+
 def test_batches_come_in_order_with_their_labels():
     images, _ = image_set()
+
+    def fill(k, out):
+        out[...] = images.pixels(k) + k
+
     orders = np.array([[3, 1], [0, 2], [5, 4]])
-    out = list(batches(images, orders, lambda k, p: p + k, threads=2))
+    out = list(batches(images, orders, fill, SHAPE, threads=2))
     assert [batch.images[:, 0, 0, 0].tolist() for batch in out] == [[6, 2], [0, 4], [10, 8]]
     assert [batch.labels.tolist() for batch in out] == [[6, 2], [0, 4], [10, 8]]
     assert out[0].images.shape == (2, 2, 2, 1)
@@ -80,14 +88,14 @@ def test_batches_come_in_order_with_their_labels():
 def test_broken_images_are_named_and_left_out_of_their_batch(caplog):
     images, _ = image_set()
     logging.getLogger("darkroom.algorithm").propagate = True
-    out = list(batches(images, np.array([[6, 7, 8], [7, 17, 7]]), lambda k, p: p, threads=1))
+    out = list(batches(images, np.array([[6, 7, 8], [7, 17, 7]]), centre(images), SHAPE, threads=1))
     assert [batch.order.tolist() for batch in out] == [[6, 8]]
     assert "Left out of its batch: number 7: sevens are broken" in caplog.messages
 
 
 def test_only_a_few_batches_wait():
     images, samples = image_set(200, memory_bytes=0)
-    stream = batches(images, np.arange(10, 16).reshape(-1, 1).repeat(20, 0), lambda k, p: p, threads=2)
+    stream = batches(images, np.arange(10, 16).reshape(-1, 1).repeat(20, 0), centre(images), SHAPE, threads=2)
     next(stream)
     stream.close()
     assert len(samples.reads) <= 5
@@ -100,7 +108,7 @@ def test_a_fault_in_a_thread_reaches_the_loop():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(batches(images, np.array([[0, 1]]), broken, threads=2))
+        list(batches(images, np.array([[0, 1]]), broken, SHAPE, threads=2))
 
 
 def test_median_of_the_shorter_sides():

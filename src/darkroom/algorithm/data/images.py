@@ -68,6 +68,10 @@ class ImageSet:
             self.kept[position] = pixels if pixels.base is None else pixels.copy()
         return pixels
 
+    def read(self, k: int) -> Bytes:
+        """The encoded image. Raises OSError."""
+        return self.samples.read(int(self.positions[k]))
+
     def name(self, k: int) -> str:
         return self.samples.name(int(self.positions[k]))
 

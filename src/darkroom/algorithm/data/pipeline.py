@@ -1,12 +1,12 @@
 """Batches ahead of the loop that wants them: threads decode and cut, a bounded number of batches waits.
 
 Decoders and cv2 work without Python's lock, so threads are enough. What becomes of an image is told by the caller's
-``cut``; which images, by ``orders``.
+``fill``; which images, by ``orders``.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.algorithm.data.augment import Pixels
 from darkroom.algorithm.data.images import UNREADABLE, ImageSet
 from darkroom.algorithm.data.labels import Classes
+from darkroom.algorithm.data.views import Fill
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +28,10 @@ class Batch(NamedTuple):
 
 
 def batches(
-    images: ImageSet,
-    orders: Iterable[npt.NDArray[np.int64]],
-    cut: Callable[[int, Pixels], Pixels],
-    threads: int,
+    images: ImageSet, orders: Iterable[npt.NDArray[np.int64]], fill: Fill, shape: tuple[int, int, int], threads: int
 ) -> Iterator[Batch]:
-    """One batch for each array of ``orders``, in order. ``cut(k, pixels)`` gives all images the same size.
+    """One batch for each array of ``orders``, in order. ``fill(k, out)`` writes each image, of ``shape`` (height,
+    width, channels).
 
     An image that turns out unreadable is named in a warning and left out of its batch; a batch may become shorter so.
     """
@@ -42,23 +40,23 @@ def batches(
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         try:
             for order in islice(orders, threads + 1):
-                waiting.append(pool.submit(_batch, images, order, cut))
+                waiting.append(pool.submit(_batch, images, order, fill, shape))
             while waiting:
                 batch = waiting.popleft().result()
                 for order in islice(orders, 1):
-                    waiting.append(pool.submit(_batch, images, order, cut))
+                    waiting.append(pool.submit(_batch, images, order, fill, shape))
                 if batch is not None:
                     yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batch(images: ImageSet, order: npt.NDArray[np.int64], cut: Callable[[int, Pixels], Pixels]) -> Batch | None:
-    good, pixels = [], []
+def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, shape: tuple[int, int, int]) -> Batch | None:
+    good, pixels = list[int](), np.empty((len(order), *shape), np.uint8)
     for k in map(int, order):
         try:
-            pixels.append(cut(k, images.pixels(k)))
+            fill(k, pixels[len(good)])
             good.append(k)
         except UNREADABLE as error:
             log.warning("Left out of its batch: %s: %s", images.name(k), error)
-    return Batch(np.array(good), np.stack(pixels), images.classes[good]) if good else None
+    return Batch(np.array(good), pixels[: len(good)], images.classes[good]) if good else None

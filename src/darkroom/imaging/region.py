@@ -1,0 +1,156 @@
+"""One region of a picture, resized: what random crops ask for, thousands of times a second.
+
+A baseline JPEG goes through ``jpeg_region.c`` where that was built, which decodes no more than the region; everything
+else, and every picture where it was not, is decoded whole. Both resize bilinearly; they differ in the last bits.
+"""
+
+import ctypes
+import functools
+import importlib.metadata
+import threading
+from collections.abc import Callable
+from ctypes.util import find_library
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from darkroom.imaging.decode import MAX_JPEG_PIXELS, decode
+from darkroom.imaging.signatures import JPEG, jpeg_exif, kind_of, orientation
+
+_DONE = 0
+_scratch = threading.local()
+
+
+class Box(NamedTuple):
+    """A rectangle in the pixels of the upright picture; fractions are meant."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+
+def region(
+    data: bytes | memoryview,
+    choose: Callable[[int, int], tuple[Box, bool]],
+    out: np.ndarray,
+    allow_truncated: bool = False,
+) -> None:
+    """Fill ``out``, uint8 (height, width, channels), with the box that ``choose(height, width)`` of the picture names;
+    mirrored where it says so. Raises BadImage."""
+    address, size = _address(data)
+    if (native := _native()) and out.shape[2] == 3 and (dimensions := _size(native, address, size)):
+        box, mirror = choose(*dimensions)
+        if _fill(native, address, size, box, mirror, out):
+            return
+    pixels = decode(data, out.shape[2], allow_truncated=allow_truncated)
+    box, mirror = choose(*pixels.shape[:2])
+    cut = _cut(pixels, box, out.shape[0], out.shape[1])
+    out[...] = cut[:, ::-1] if mirror else cut
+
+
+def picture_size(data: bytes | memoryview) -> tuple[int, int]:
+    """(height, width) of the upright picture, from its header where that suffices. Raises BadImage."""
+    if native := _native():
+        address, size = _address(data)
+        if dimensions := _size(native, address, size):
+            return dimensions
+    data = bytes(data)
+    if kind_of(data) == JPEG:
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            pass
+        else:
+            return (width, height) if orientation(jpeg_exif(data)) >= 5 else (height, width)
+    height, width = decode(data).shape[:2]
+    return height, width
+
+
+def is_native() -> bool:
+    """Whether jpeg_region.c was built and found the libjpeg-turbo that it understands."""
+    return _native() is not None
+
+
+def _cut(pixels: np.ndarray, box: Box, height: int, width: int) -> np.ndarray:
+    """The box of a decoded picture at (height, width): reduced by whole factors first, as the DCT does it."""
+    factor = next((f for f in (8, 4, 2) if box.height >= f * height and box.width >= f * width), 1)
+    top, left = int(box.top), int(box.left)
+    pixels = pixels[top : int(box.top + box.height) + 1 + factor, left : int(box.left + box.width) + 1 + factor]
+    if factor > 1:
+        size = max(1, pixels.shape[1] // factor), max(1, pixels.shape[0] // factor)
+        pixels = pixels[: size[1] * factor, : size[0] * factor]
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    steps = box.height / factor / height, box.width / factor / width
+    begins = (box.top - top) / factor, (box.left - left) / factor
+    # cv2 counts from pixel centres: output (x, y) lies at source (begin + (x + 0.5) * step - 0.5)
+    (down, y), (right, x) = ((step, begin + step / 2 - 0.5) for step, begin in zip(steps, begins, strict=True))
+    move = np.array([[right, 0, x], [0, down, y]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cut = cv2.warpAffine(pixels, move, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cut.reshape(height, width, -1)
+
+
+# The native way --------------------------------------------------------------------------------
+
+
+@functools.cache
+def _native() -> ctypes.CDLL | None:
+    built = sorted(Path(__file__).parent.glob("_jpeg_region*.so"))
+    for path in built[:1]:
+        try:
+            native = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for name in ("darkroom_jpeg_open", "darkroom_jpeg_size", "darkroom_jpeg_region"):
+            getattr(native, name).restype = ctypes.c_int
+        pointer, real, whole = ctypes.c_void_p, ctypes.c_double, ctypes.c_int
+        native.darkroom_jpeg_size.argtypes = [pointer, ctypes.c_size_t, pointer, pointer]
+        native.darkroom_jpeg_region.argtypes = [
+            pointer, ctypes.c_size_t, real, real, real, real, whole, whole, whole, pointer, pointer
+        ]  # fmt: skip
+        if any(native.darkroom_jpeg_open(library.encode()) == _DONE for library in _libraries()):
+            return native
+    return None
+
+
+def _libraries() -> list[str]:
+    """Where a libjpeg-turbo may be: the one in Pillow's wheel is newer than most systems'."""
+    try:
+        files = importlib.metadata.files("pillow") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    shipped = [str(file.locate()) for file in files if file.name.startswith("libjpeg") and ".so" in file.name]
+    system = find_library("jpeg")
+    return [*shipped, *([system] if system else [])]
+
+
+def _address(data: bytes | memoryview) -> tuple[int, int]:
+    view = np.frombuffer(data, np.uint8)
+    return view.ctypes.data, view.size
+
+
+def _size(native: ctypes.CDLL, address: int, size: int) -> tuple[int, int] | None:
+    height, width = ctypes.c_int(), ctypes.c_int()
+    if native.darkroom_jpeg_size(address, size, ctypes.byref(height), ctypes.byref(width)) != _DONE:
+        return None
+    return (height.value, width.value) if height.value * width.value <= MAX_JPEG_PIXELS else None
+
+
+def _fill(native: ctypes.CDLL, address: int, size: int, box: Box, mirror: bool, out: np.ndarray) -> bool:
+    height, width, _ = out.shape
+    if not out.flags.c_contiguous:
+        return False
+    status = native.darkroom_jpeg_region(address, size, *box, height, width, mirror, _columns(width), out.ctypes.data)
+    return bool(status == _DONE)
+
+
+def _columns(width: int) -> int:
+    """Scratch of this thread, for positions and weights of so many columns."""
+    known: np.ndarray | None = getattr(_scratch, "columns", None)
+    if known is None or known.size < 2 * width:
+        known = _scratch.columns = np.empty(2 * width, np.int32)
+    return int(known.ctypes.data)
