@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.networks.architecture import RESNET
 from darkroom.testing.live_server import LiveServer, live_server
+from tests.networks.published import publish
 
 SHARED = Path(os.environ.get("DARKROOM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("home"), DARKROOM_MAX_TRAINING_JOBS="1") as running:
+    home = tmp_path_factory.mktemp("home")
+    (home / "weights").mkdir()  # notebooks ask for transfer learning; its worth is measured elsewhere
+    publish(home / "weights" / "resnet18.safetensors", RESNET, 18)
+    with live_server(home, DARKROOM_MAX_TRAINING_JOBS="1") as running:
         yield running
 
 
