@@ -17,16 +17,52 @@ from tests.stories.sites import sites
 pytestmark = [pytest.mark.clients, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
-def test_recordio_training_and_vanilla_endpoint_with_sdk_1(
-    server: LiveServer, seed: SeedFinder, tmp_path: Path
-) -> None:
-    story = between(cells(seed("000")), "%cd", "ic_classifier.delete_endpoint()")
+def test_recordio_training_both_endpoints_with_sdk_1(server: LiveServer, seed: SeedFinder, tmp_path: Path) -> None:
+    """From the first cell to the last: train, deploy, predict, compile, deploy again, predict, and time both."""
+    outputs = train_compile_and_compare(server, cells(seed("000")), "sdk1", 1, tmp_path)
+    assert_both_answer_alike(outputs)
+
+
+def test_recordio_training_both_endpoints_with_sdk_2(server: LiveServer, seed: SeedFinder, tmp_path: Path) -> None:
+    """The same notebook, with the names that SDK 2 gave to SDK 1's."""
+    story = [renamed(cell) for cell in cells(seed("000"))]
+    outputs = train_compile_and_compare(server, story, "sdk2", 2, tmp_path)
+    assert_both_answer_alike(outputs)
+
+
+def train_compile_and_compare(
+    server: LiveServer, found: list[str], environment: str, sdk: int, folder: Path
+) -> list[str]:
+    story = between(found, "%cd", "optimized_ic_classifier.delete_endpoint()")
     names = photos.classes(5)
-    photos.pack(tmp_path, names, "caltech-256-60-train.rec", "caltech-256-60-val.rec")
+    photos.pack(folder, names, "caltech-256-60-train.rec", "caltech-256-60-val.rec")
     with sites({"080_0001.jpg": photos.unseen(names[0])}) as proxies:
-        variables = server.environment(sdk=1) | proxies
-        outputs = notebooks.run(story, python_of("sdk1"), tmp_path, variables, seconds=1200)
+        variables = server.environment(sdk=sdk) | proxies
+        return notebooks.run(story, python_of(environment), folder, variables, seconds=1200)
+
+
+SDK_2_NAMES = {  # https://sagemaker.readthedocs.io/en/stable/v2.html
+    r"from sagemaker\.amazon\.amazon_estimator import get_image_uri": "from sagemaker import image_uris",
+    r"get_image_uri\((sess\.boto_region_name), ('[\w-]+'), repo_version=\"latest\"\)": r"image_uris.retrieve(\2, \1)",
+    r"\btrain_(instance_count|instance_type|volume_size|max_run)\b": r"\1",
+    r"sagemaker\.session\.s3_input": "sagemaker.inputs.TrainingInput",
+    r"optimized_ic\.image\b": "optimized_ic.image_uri",
+}
+
+
+def renamed(cell: str) -> str:
+    for old, new in SDK_2_NAMES.items():
+        cell = re.sub(old, new, cell)
+    return cell
+
+
+def assert_both_answer_alike(outputs: list[str]) -> None:
+    """The compiled model sees what the first one saw."""
     assert_trained_and_predicted(outputs)
+    answers = re.findall(r"Result: label - (.+), probability - ([\d.e-]+)", "\n".join(outputs))
+    assert len(answers) == 2
+    assert answers[0][0] == answers[1][0]
+    assert float(answers[0][1]) == pytest.approx(float(answers[1][1]), abs=0.1)
 
 
 def test_image_and_list_training_with_sdk_1(server: LiveServer, seed: SeedFinder, tmp_path: Path) -> None:
