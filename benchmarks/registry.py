@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import compiled, front, nasty, s3, served, startup
+from benchmarks import compiled, front, nasty, s3, served, startup, transfer
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -15,6 +15,8 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "memory": served.memory,
     "coldstart": served.coldstart,
     "nasty": nasty.rows,
+    "transfer-mobilenet": transfer.mobilenet,
+    "transfer-resnet18": transfer.resnet18,
     "compiled-resnet18": compiled.resnet18,
     "compiled-resnet50": compiled.resnet50,
     "compiled-resnet152": compiled.resnet152,
