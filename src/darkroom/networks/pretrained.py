@@ -38,7 +38,8 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """``tensors`` by the keys of the network's own state; ``missing`` ones start anew, the classifier aside."""
+    """``tensors`` by the keys of the network's own state, the classifier's among them where the file has them;
+    ``missing`` are the others that it lacks."""
 
     architecture: Architecture  # as in the file: its classes, 224 x 224
     tensors: State
@@ -143,7 +144,8 @@ def _fitting(architecture: Architecture, named: State) -> Weights:
     for key, shape in wanted.items():
         if key in named and tuple(named[key].shape) != shape:
             raise WeightsError(f"{key} has the shape {tuple(named[key].shape)}, expected {shape}")
-    tensors = {key: tensor for key, tensor in named.items() if key in wanted and not key.startswith(head)}
+    classifier = [key for key in named if key.startswith(head) and tuple(named[key].shape) == expected.get(key)]
+    tensors = {key: named[key] for key in [*wanted, *classifier] if key in named}
     if any(not tensor.is_floating_point() for tensor in tensors.values()):
         raise WeightsError("it holds whole numbers where weights should be; quantised weights cannot be trained")
     _check_finite(tensors)

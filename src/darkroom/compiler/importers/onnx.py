@@ -29,25 +29,29 @@ def find(root: Path) -> Path:
 def load(root: Path, inputs: Sequence[Input]) -> onnx.ModelProto:
     """Raises CompileError and InputConfiguration."""
     path = find(root)
-    data = path.read_bytes()
+    return checked(path.read_bytes(), inputs, path.name)
+
+
+def checked(data: bytes, inputs: Sequence[Input], file: str) -> onnx.ModelProto:
+    """The model in the bytes of a file of this name. Raises CompileError and InputConfiguration."""
     try:
         scan(data)
         model = onnx.ModelProto.FromString(data)
     except ScanError as error:
-        raise CompileError(f"{path.name}: {error}") from None
+        raise CompileError(f"{file}: {error}") from None
     except Exception as error:  # protobuf's own class moves from version to version
-        raise CompileError(f"{path.name} is no ONNX model: {error}") from error
-    graph = Graph.of(_modern(model, path.name))
+        raise CompileError(f"{file} is no ONNX model: {error}") from error
+    graph = Graph.of(_modern(model, file))
     _name_nodes(graph)
-    _set_input(graph, inputs, path.name)
+    _set_input(graph, inputs, file)
     if len(graph.outputs) != 1:
         names = listing(value.name for value in graph.outputs)
-        raise CompileError(f"{path.name} has {len(graph.outputs)} outputs ({names}); models of one output are compiled")
+        raise CompileError(f"{file} has {len(graph.outputs)} outputs ({names}); models of one output are compiled")
     try:
         inferred = shape_inference.infer_shapes(graph.to_model(), check_type=True, strict_mode=True, data_prop=True)
         onnx.checker.check_model(inferred)
     except (onnx.checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
-        raise CompileError(f"{path.name} is not a valid model: {' '.join(str(error).split())[:300]}") from error
+        raise CompileError(f"{file} is not a valid model: {' '.join(str(error).split())[:300]}") from error
     return inferred
 
 

@@ -6,17 +6,16 @@ from pathlib import Path
 import onnx
 
 from darkroom.compiler.errors import CompileError, listing
-from darkroom.compiler.importers import mxnet
+from darkroom.compiler.importers import mxnet, pytorch
 from darkroom.compiler.importers import onnx as onnx_files
 from darkroom.compiler.inputs import Input
 
 Importer = Callable[[Path, Sequence[Input]], onnx.ModelProto]
 
-IMPORTERS: Mapping[str, Importer] = {"MXNET": mxnet.load, "ONNX": onnx_files.load}
+IMPORTERS: Mapping[str, Importer] = {"MXNET": mxnet.load, "ONNX": onnx_files.load, "PYTORCH": pytorch.load}
 
 _AS_ONNX = "export it to ONNX (torch.onnx.export, tf2onnx …) and compile that with framework ONNX"
 NOT_OFFERED: Mapping[str, str] = {
-    "PYTORCH": f"its files are pickles, and reading those would run code that came with the model; {_AS_ONNX}",
     "TENSORFLOW": f"there is no reader for it yet; {_AS_ONNX}",
     "TFLITE": f"there is no reader for it yet; {_AS_ONNX}",
     "KERAS": f"there is no reader for it yet; {_AS_ONNX}",
@@ -42,4 +41,6 @@ def _found(root: Path) -> str:
         return "ONNX"
     if any(name.endswith("symbol.json") for name in names):
         return "MXNET"
+    if any(name.endswith(pytorch.SUFFIXES) for name in names):
+        return "PYTORCH"
     raise CompileError(f"the model is of no framework that is read here; it holds: {listing(names)}")
