@@ -35,7 +35,10 @@ def test_from_a_folder_to_answers(darkroom: Darkroom, photo_folder: Callable[...
     again = darkroom("train", photos, "--name", "first", *SMALL)
     assert (again.returncode, "choose another name" in again.stderr) == (2, True)
     unknown = darkroom("deploy", "frist")
-    assert (unknown.returncode, unknown.stderr) == (2, "error no training job named 'frist'; did you mean first?\n")
+    assert (unknown.returncode, unknown.stderr) == (
+        2,
+        "error no training or compilation job named 'frist'; did you mean first?\n",
+    )
 
     assert "In service first" in darkroom.ok("deploy", "first")
     assert "InService" in darkroom.ok("endpoints")
@@ -47,6 +50,22 @@ def test_from_a_folder_to_answers(darkroom: Darkroom, photo_folder: Callable[...
     record = json.loads(darkroom.ok("predict", "first", photos / "dark" / "0.jpg", "--json"))
     assert {entry["class"] for entry in record["classes"]} == {"dark", "light"}
     assert sum(entry["probability"] for entry in record["classes"]) == pytest.approx(1, abs=1e-5)
+
+    compiled = darkroom("compile", "first", "--tolerance", 5)
+    assert compiled.returncode == 0, compiled.stderr
+    assert "Calibrated " in compiled.stderr
+    assert compiled.stdout.startswith("Compiled first-ml-c")
+    assert "answers are the same" in compiled.stdout
+    name = compiled.stdout.split()[1]
+    again = darkroom("compile", "first")
+    assert (again.returncode, "choose another: --name NAME" in again.stderr) == (2, True)
+    chart = darkroom.home / "charts" / "one"
+    held = darkroom.ok("bench", "first", name, "--rec", photos, "-n", 20, "-o", chart)
+    assert [line.split()[0] for line in held.splitlines()[1:7]] == ["p50", "p90", "p99", "memory", "cold", "accuracy"]
+    assert "not known" not in held
+    assert chart.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert 'src="data:image/png;base64,' in chart.with_suffix(".html").read_text()
+    assert len(darkroom.ok("endpoints").splitlines()) == 2  # the temporary one of the compiled job is gone
 
     kept = darkroom("delete", "first", stdin="n\n")
     assert (kept.returncode, "nothing was deleted" in kept.stderr) == (1, True)

@@ -9,7 +9,18 @@ import botocore.exceptions
 import typer
 
 import darkroom
-from darkroom.cli import compiling, deleting, deploying, im2rec, jobs, lifecycle, predicting, training, weights
+from darkroom.cli import (
+    comparing,
+    compiling,
+    deleting,
+    deploying,
+    im2rec,
+    jobs,
+    lifecycle,
+    predicting,
+    training,
+    weights,
+)
 from darkroom.cli.console import Failure, out, say_failure
 from darkroom.cli.options import HomeOption
 from darkroom.errors import DarkroomError, Invalid
@@ -29,7 +40,14 @@ SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
 for panel, commands in {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
     LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop),
-    SERVE: (compiling.compile, deploying.deploy, deploying.endpoints, predicting.predict, deleting.delete),
+    SERVE: (
+        compiling.compile,
+        deploying.deploy,
+        deploying.endpoints,
+        predicting.predict,
+        comparing.bench,
+        deleting.delete,
+    ),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel, context_settings=CONTEXTS.get(command))(command)

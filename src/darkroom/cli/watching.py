@@ -32,6 +32,7 @@ class LogReader:
     job: str
     group: str = GROUP
     tail: str = "/"  # between a job's name and a host's; empty: the one stream has the job's name
+    every: bool = False  # every stream of the group
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> Iterator[str]:
@@ -48,14 +49,14 @@ class LogReader:
     def _streams(self) -> list[str]:
         try:
             answer = self.connection.logs.describe_log_streams(
-                logGroupName=self.group, logStreamNamePrefix=f"{self.job}{self.tail}"
+                logGroupName=self.group, **({} if self.every else {"logStreamNamePrefix": f"{self.job}{self.tail}"})
             )
         except ClientError as error:
             if code_of(error) == "ResourceNotFoundException":
                 return []
             raise
         names = [stream["logStreamName"] for stream in answer["logStreams"]]
-        return names if self.tail else [name for name in names if name == self.job]
+        return names if self.tail or self.every else [name for name in names if name == self.job]
 
 
 def watch(connection: Connection, job: str, wait: Wait = time.sleep) -> tuple[dict[str, Any], Progress]:

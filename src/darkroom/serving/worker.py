@@ -23,6 +23,7 @@ import uvicorn
 
 from darkroom.contract import cores
 from darkroom.contract.layout import SOCKET
+from darkroom.serving import memory
 from darkroom.serving.content import Refused
 from darkroom.serving.encode import Format, default_format, negotiate
 from darkroom.serving.lines import access_line, log_line
@@ -209,4 +210,6 @@ async def serve(predictor: Predictor, environ: Mapping[str, str], write: Callabl
     )
     async with _listening(environ) as listener:
         write(log_line("INFO", f"Listening on {listener.getsockname()}", time.time()))
+        if ready := memory.readiness():
+            write(log_line("INFO", f"Ready {ready}", time.time()))
         await _Server(config).serve([listener])
