@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define WITH_AVX2 1
+#endif
 
 #if !defined(__LP64__)
 #error "the offsets below are those of 64-bit machines"
@@ -21,6 +25,7 @@ enum { DONE = 0, REFUSED = 1, NO_MEMORY = 2 };
 enum { ABI = 62, STRUCT_BYTES = 632, SPARE_BYTES = 1024 };
 enum { GRAY = 1, YCC = 3, RGBX = 7 };
 enum { MAX_SIDE = 65500 };
+enum { RING = 4 }; /* rows kept: libjpeg-turbo makes two at a time, of which the second may wait */
 
 typedef void (*on_error)(void *);
 typedef void (*on_message)(void *, int);
@@ -55,7 +60,7 @@ struct decoder {
     _Alignas(16) char error[SPARE_BYTES];
     jmp_buf leave;
     int warned;
-    unsigned char *rows[2];
+    unsigned char *rows[RING];
     unsigned char *blend;
 };
 
@@ -65,8 +70,7 @@ static void note(void *jpeg, int level) { if (level < 0) decoder_of(jpeg)->warne
 
 static void finish(struct decoder *d) {
     lib.destroy(d->jpeg);
-    free(d->rows[0]);
-    free(d->rows[1]);
+    for (int k = 0; k < RING; k++) free(d->rows[k]);
     free(d->blend);
 }
 
@@ -78,30 +82,6 @@ static int create(struct decoder *d) {
     if (setjmp(d->leave)) return REFUSED; /* nothing was made yet */
     lib.create(d->jpeg, ABI, STRUCT_BYTES);
     return DONE;
-}
-
-/* Opens libjpeg-turbo; DONE where it is one that this file understands. Call once, before anything else. */
-int darkroom_jpeg_open(const char *path) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) return REFUSED;
-    *(void **)&lib.std_error = dlsym(library, "jpeg_std_error");
-    *(void **)&lib.create = dlsym(library, "jpeg_CreateDecompress");
-    *(void **)&lib.mem_src = dlsym(library, "jpeg_mem_src");
-    *(void **)&lib.read_header = dlsym(library, "jpeg_read_header");
-    *(void **)&lib.start = dlsym(library, "jpeg_start_decompress");
-    *(void **)&lib.crop = dlsym(library, "jpeg_crop_scanline");
-    *(void **)&lib.skip = dlsym(library, "jpeg_skip_scanlines");
-    *(void **)&lib.read = dlsym(library, "jpeg_read_scanlines");
-    *(void **)&lib.destroy = dlsym(library, "jpeg_destroy_decompress");
-    if (!lib.std_error || !lib.create || !lib.mem_src || !lib.read_header || !lib.start || !lib.crop || !lib.skip ||
-        !lib.read || !lib.destroy)
-        return REFUSED;
-    struct decoder *d = malloc(sizeof *d);
-    if (!d) return NO_MEMORY;
-    int status = create(d);
-    if (status == DONE) finish(d);
-    free(d);
-    return status;
 }
 
 static int big(const unsigned char *at) { return at[0] << 8 | at[1]; }
@@ -155,22 +135,96 @@ static void place(double from, double step, int position, int last, int *before,
 }
 
 /* Two rows mixed, bytes of RGBX. */
-static void mix(const unsigned char *upper, const unsigned char *lower, int weight, unsigned char *out, size_t count) {
+static inline __attribute__((always_inline)) void mix_bytes(const unsigned char *restrict upper,
+                                                            const unsigned char *restrict lower, int weight,
+                                                            unsigned char *restrict out, size_t count) {
     uint16_t above = (uint16_t)(256 - weight), below = (uint16_t)weight;
     for (size_t k = 0; k < count; k++) out[k] = (unsigned char)((uint16_t)(upper[k] * above + lower[k] * below + 128) >> 8);
 }
 
 /* One output row: two neighbours mixed for each pixel, red and blue in one multiplication, green in another. */
-static void squeeze(const unsigned char *row, const int *before, const int *weight, int width, unsigned char *out, int step) {
-    const uint32_t *pixels = (const uint32_t *)row;
-    for (int x = 0; x < width; x++, out += step) {
+static void squeeze_pixels(const uint32_t *pixels, const int *before, const int *weight, int from, int width,
+                           unsigned char *out) {
+    for (int x = from; x < width; x++) {
         uint32_t a = pixels[before[x]], b = pixels[before[x] + 1], right = (uint32_t)weight[x], left = 256 - right;
         uint32_t even = ((a & 0xFF00FF) * left + (b & 0xFF00FF) * right + 0x800080) >> 8;
         uint32_t odd = ((a >> 8 & 0xFF) * left + (b >> 8 & 0xFF) * right + 0x80) >> 8;
-        out[0] = (unsigned char)even;
-        out[1] = (unsigned char)odd;
-        out[2] = (unsigned char)(even >> 16);
+        out[3 * x] = (unsigned char)even;
+        out[3 * x + 1] = (unsigned char)odd;
+        out[3 * x + 2] = (unsigned char)(even >> 16);
     }
+}
+
+static void mix_plain(const unsigned char *upper, const unsigned char *lower, int weight, unsigned char *out, size_t count) {
+    mix_bytes(upper, lower, weight, out, count);
+}
+
+static void squeeze_plain(const uint32_t *pixels, const int *before, const int *weight, int width, unsigned char *out) {
+    squeeze_pixels(pixels, before, weight, 0, width, out);
+}
+
+static void (*mix)(const unsigned char *, const unsigned char *, int, unsigned char *, size_t) = mix_plain;
+static void (*squeeze)(const uint32_t *, const int *, const int *, int, unsigned char *) = squeeze_plain;
+
+#ifdef WITH_AVX2
+__attribute__((target("avx2"))) static void mix_avx2(const unsigned char *upper, const unsigned char *lower, int weight,
+                                                     unsigned char *out, size_t count) {
+    mix_bytes(upper, lower, weight, out, count);
+}
+
+/* The same sums, eight pixels at a time. Each step writes 28 bytes for 24: the last pixels are left to the plain way. */
+__attribute__((target("avx2"))) static void squeeze_avx2(const uint32_t *pixels, const int *before, const int *weight,
+                                                         int width, unsigned char *out) {
+    const __m256i bytes = _mm256_set1_epi32(0x00FF00FF), half = _mm256_set1_epi16(128), whole = _mm256_set1_epi16(256);
+    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8, 9,
+                                          10, 12, 13, 14, -1, -1, -1, -1);
+    int x = 0;
+    for (; x + 10 <= width; x += 8) {
+        __m256i at = _mm256_loadu_si256((const __m256i *)(before + x));
+        __m256i a = _mm256_i32gather_epi32((const int *)pixels, at, 4);
+        __m256i b = _mm256_i32gather_epi32((const int *)(pixels + 1), at, 4);
+        __m256i right = _mm256_loadu_si256((const __m256i *)(weight + x));
+        right = _mm256_or_si256(right, _mm256_slli_epi32(right, 16));
+        __m256i left = _mm256_sub_epi16(whole, right);
+        __m256i even = _mm256_add_epi16(_mm256_mullo_epi16(_mm256_and_si256(a, bytes), left),
+                                        _mm256_mullo_epi16(_mm256_and_si256(b, bytes), right));
+        __m256i odd = _mm256_add_epi16(_mm256_mullo_epi16(_mm256_and_si256(_mm256_srli_epi32(a, 8), bytes), left),
+                                       _mm256_mullo_epi16(_mm256_and_si256(_mm256_srli_epi32(b, 8), bytes), right));
+        even = _mm256_srli_epi16(_mm256_add_epi16(even, half), 8);
+        odd = _mm256_andnot_si256(bytes, _mm256_add_epi16(odd, half));
+        __m256i packed = _mm256_shuffle_epi8(_mm256_or_si256(even, odd), pack);
+        _mm_storeu_si128((__m128i *)(out + 3 * x), _mm256_castsi256_si128(packed));
+        _mm_storeu_si128((__m128i *)(out + 3 * x + 12), _mm256_extracti128_si256(packed, 1));
+    }
+    squeeze_pixels(pixels, before, weight, x, width, out);
+}
+#endif
+
+/* Opens libjpeg-turbo; DONE where it is one that this file understands. Call once, before anything else. */
+int darkroom_jpeg_open(const char *path) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) return REFUSED;
+    *(void **)&lib.std_error = dlsym(library, "jpeg_std_error");
+    *(void **)&lib.create = dlsym(library, "jpeg_CreateDecompress");
+    *(void **)&lib.mem_src = dlsym(library, "jpeg_mem_src");
+    *(void **)&lib.read_header = dlsym(library, "jpeg_read_header");
+    *(void **)&lib.start = dlsym(library, "jpeg_start_decompress");
+    *(void **)&lib.crop = dlsym(library, "jpeg_crop_scanline");
+    *(void **)&lib.skip = dlsym(library, "jpeg_skip_scanlines");
+    *(void **)&lib.read = dlsym(library, "jpeg_read_scanlines");
+    *(void **)&lib.destroy = dlsym(library, "jpeg_destroy_decompress");
+#ifdef WITH_AVX2
+    if (__builtin_cpu_supports("avx2")) mix = mix_avx2, squeeze = squeeze_avx2;
+#endif
+    if (!lib.std_error || !lib.create || !lib.mem_src || !lib.read_header || !lib.start || !lib.crop || !lib.skip ||
+        !lib.read || !lib.destroy)
+        return REFUSED;
+    struct decoder *d = malloc(sizeof *d);
+    if (!d) return NO_MEMORY;
+    int status = create(d);
+    if (status == DONE) finish(d);
+    free(d);
+    return status;
 }
 
 /* The region [top, top + tall) x [left, left + wide) of the picture, in its own pixels, resized bilinearly to RGB bytes
@@ -202,28 +256,31 @@ int darkroom_jpeg_region(const unsigned char *data, size_t size, double top, dou
     if (taken < (uint32_t)all) lib.crop(d->jpeg, &begin, &taken);
 
     size_t stride = 4 * ((size_t)taken + 1); /* one pixel more: the last one's neighbour, of weight 0 */
-    d->rows[0] = calloc(1, stride + 64);
-    d->rows[1] = calloc(1, stride + 64);
     d->blend = calloc(1, stride + 64);
-    if (!d->rows[0] || !d->rows[1] || !d->blend) { finish(d); free(d); return NO_MEMORY; }
+    int complete = d->blend != NULL;
+    for (int k = 0; k < RING; k++) complete &= (d->rows[k] = calloc(1, stride + 64)) != NULL;
+    if (!complete) { finish(d); free(d); return NO_MEMORY; }
 
-    for (int x = 0; x < width; x++)
-        place(left / factor - begin, wide / factor / width, x, (int)taken - 1, &columns[x], &columns[width + x]);
-    int upper, weight, next = 0; /* next: the row that libjpeg gives next; row r lies in rows[r % 2] */
+    for (int x = 0; x < width; x++) {
+        int column = mirror ? width - 1 - x : x;
+        place(left / factor - begin, wide / factor / width, x, (int)taken - 1, &columns[column], &columns[width + column]);
+    }
+    int upper, weight, next = 0; /* next: the row that libjpeg gives next; row r lies in rows[r % RING] */
     for (int y = 0; y < height; y++) {
         place(top / factor, tall / factor / height, y, rows - 1, &upper, &weight);
         int lower = upper + 1 < rows ? upper + 1 : upper;
         /* Once, and by pairs: skipped in the middle of a pair, chroma that two rows share comes out wrong. */
         if (y == 0 && upper > 1) next = (int)lib.skip(d->jpeg, (uint32_t)upper & ~1u);
         while (next <= lower) {
-            unsigned char *row = d->rows[next % 2];
-            if (lib.read(d->jpeg, &row, 1) != 1) leave(d->jpeg);
-            next++;
+            unsigned char *pair[2] = {d->rows[next % RING], d->rows[(next + 1) % RING]};
+            uint32_t got = lib.read(d->jpeg, pair, next % 2 ? 1 : 2);
+            if (!got) leave(d->jpeg);
+            next += (int)got;
         }
-        if (weight && lower != upper) mix(d->rows[upper % 2], d->rows[lower % 2], weight, d->blend, 4 * (size_t)taken);
-        const unsigned char *row = weight && lower != upper ? d->blend : d->rows[upper % 2];
-        unsigned char *line = out + (size_t)y * width * 3;
-        squeeze(row, columns, columns + width, width, mirror ? line + 3 * (width - 1) : line, mirror ? -3 : 3);
+        int mixed = weight && lower != upper;
+        if (mixed) mix(d->rows[upper % RING], d->rows[lower % RING], weight, d->blend, 4 * (size_t)taken);
+        const unsigned char *row = mixed ? d->blend : d->rows[upper % RING];
+        squeeze((const uint32_t *)row, columns, columns + width, width, out + (size_t)y * width * 3);
     }
     int status = d->warned ? REFUSED : DONE;
     finish(d);
