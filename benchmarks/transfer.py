@@ -22,7 +22,7 @@ MOBILENET = {
     "network": "mobilenet_v2",
     "image_shape": "3,224,224",
     "resize": 256,
-    "mini_batch_size": 16,
+    "mini_batch_size": 8,
     "optimizer": "adam",
     "learning_rate": 0.0001,
     "lr_scheduler_step": 1,
@@ -76,7 +76,7 @@ def accuracy(train: Path, validation: Path, settings: dict[str, object]) -> floa
         (config / "hyperparameters.json").write_text(json.dumps({k: str(v) for k, v in settings.items()}))
         environ = {**os.environ, "SAGEMAKER_BASE_DIR": folder, "DARKROOM_WEIGHTS": str(SHARED / "weights")}
         command = [sys.executable, "-m", "darkroom.algorithm", "train"]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900)
     found = re.findall(r"Validation-accuracy=([\d.]+)", done.stdout)
     if done.returncode or not found:
         raise RuntimeError(f"the job failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -15,6 +15,7 @@ from darkroom.contract.layout import Layout
 from darkroom.networks import artifact, catalogue
 from darkroom.networks.architecture import MOBILENET_V2, RESNET, SQUEEZENET, Architecture
 from darkroom.networks.mxnet import to_arrays
+from darkroom.networks.weights_folder import Record, write_record
 from tests.networks.published import publish
 
 GIVEN = {"num_classes": "3", "num_layers": "18", "image_shape": "3,40,40", "use_pretrained_model": "1"}
@@ -60,6 +61,20 @@ def test_other_weights_and_broken_ones_are_told(weights):
     said = reason(weights)
     assert "Weights that are there go with network=mobilenet_v2." in said
     assert "Not usable: bad.params is neither safetensors nor MXNet's .params" in said
+
+
+def test_weights_for_other_channels_are_told(weights):
+    publish(weights / "grey.safetensors", SQUEEZENET, channels=1)
+    assert "Not usable: grey.safetensors is for images of 1 channel(s)." in reason(weights, network="squeezenet1_1")
+    assert found(weights, network="squeezenet1_1", image_shape="1,40,40").held.name == "grey"
+
+
+def test_files_whose_record_says_another_network_are_not_read(weights):
+    (weights / "huge.safetensors").write_bytes(b"not even weights")
+    write_record(weights / "huge.json", Record(network="resnet", num_layers=152))
+    said = reason(weights)
+    assert "Weights that are there go with network=resnet, num_layers=152." in said
+    assert "Not usable" not in said
 
 
 def test_the_network_is_chosen_by_what_the_weights_are(weights):

@@ -85,20 +85,26 @@ def _architecture(values: Hyperparameters, network: str) -> Architecture:
 def _pretrained(values: Hyperparameters, folder: Path, strict: bool) -> Start:
     if strict and values.shape != PRETRAINED_SHAPE:
         raise CustomerError(f"use_pretrained_model 1 takes image_shape '3,224,224', not '{values.image_shape}'.")
-    unusable, others = [], []
+    unusable, others = list[str](), list[tuple[str, int]]()
     wanted = (PREACT_RESNET, RESNET) if values.network is None else (values.network,)
     found: list[tuple[Held, Weights]] = []
     for held in weights_folder.held(folder):
+        record = held.record
+        if record.network and not _wanted(record.network, record.num_layers, wanted, values):
+            others.append((record.network, record.num_layers))  # large files are not read in vain
+            continue
         try:
             weights = pretrained.load(held.path)
         except (WeightsError, OSError) as error:
             unusable.append(str(error))
             continue
         given = weights.architecture
-        if given.network in wanted and given.num_layers in (values.num_layers, 0):
-            found.append((held, weights))
+        if not _wanted(given.network, given.num_layers, wanted, values):
+            others.append((given.network, given.num_layers))
+        elif given.image_shape[0] not in (3, values.shape[0]):
+            unusable.append(f"{held.path.name} is for images of {given.image_shape[0]} channel(s)")
         else:
-            others.append((held.name, given))
+            found.append((held, weights))
     if not found:
         raise CustomerError(_absent(values, folder, others, unusable))
     # the documented network before another, whole weights before partial ones
@@ -112,7 +118,11 @@ def _pretrained(values: Hyperparameters, folder: Path, strict: bool) -> Start:
     return Start(architecture, weights=weights, held=held)
 
 
-def _absent(values: Hyperparameters, folder: Path, others: list[tuple[str, Architecture]], unusable: list[str]) -> str:
+def _wanted(network: str, num_layers: int, wanted: tuple[str, ...], values: Hyperparameters) -> bool:
+    return network in wanted and num_layers in (values.num_layers, 0)
+
+
+def _absent(values: Hyperparameters, folder: Path, others: list[tuple[str, int]], unusable: list[str]) -> str:
     """The sentence of a job whose weights are not there: what to run, or what to ask for instead."""
     depths = NETWORKS[values.network or PREACT_RESNET]
     title = f"ResNet-{values.num_layers}" if depths else str(values.network)
@@ -123,10 +133,7 @@ def _absent(values: Hyperparameters, folder: Path, others: list[tuple[str, Archi
     else:
         text += " Add"
     text += " a file of your own with: darkroom weights add FILE."
-    instead = {
-        f"network={given.network}" + (f", num_layers={given.num_layers}" if given.num_layers else "")
-        for _, given in others
-    }
+    instead = {f"network={network}" + (f", num_layers={depth}" if depth else "") for network, depth in others}
     if instead:
         text += f" Weights that are there go with {' or '.join(sorted(instead))}."
     if unusable:

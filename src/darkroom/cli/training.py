@@ -22,6 +22,7 @@ from darkroom.cli.job_log import Progress
 from darkroom.cli.packing import pack_all, upload_all
 from darkroom.cli.watching import watch
 from darkroom.formats import folders
+from darkroom.networks.architecture import PREACT_RESNET, RESNET
 
 CONTENT_TYPE = "application/x-recordio"
 SEED = 0
@@ -181,9 +182,15 @@ def default_name(folder: Path, now: datetime) -> str:
 def summary(values: Mapping[str, str]) -> str:
     pixels = " x ".join(values["image_shape"].split(",")[1:])
     return (
-        f"ResNet-{values['num_layers']}, {pixels} pixels, {values['epochs']} epochs, "
+        f"{_title(values)}, {pixels} pixels, {values['epochs']} epochs, "
         f"{values['num_training_samples']} photos, {values['mini_batch_size']} at a time"
     )
+
+
+def _title(values: Mapping[str, str]) -> str:
+    """The network; where none is named and weights are started from, the server chooses between two of that depth."""
+    network = values.get("network", "")
+    return network if network not in ("", RESNET, PREACT_RESNET) else f"ResNet-{values['num_layers']}"
 
 
 def say_outcome(described: Mapping[str, Any], progress: Progress, seconds: float) -> None:
