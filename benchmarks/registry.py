@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import compiled, front, nasty, s3, served, startup, transfer
+from benchmarks import compiled, front, im2rec, nasty, pipeline, s3, served, startup, transfer
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -21,4 +21,11 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "compiled-resnet50": compiled.resnet50,
     "compiled-resnet152": compiled.resnet152,
     "compiled-bf16": compiled.bf16,
+    "pipeline-full-vs-mxnet": pipeline.full_vs_mxnet,
+    "pipeline-full-vs-dali": pipeline.full_vs_dali,
+    "pipeline-full-vs-torch": pipeline.full_vs_torch,
+    "pipeline-256-vs-mxnet": pipeline.small_vs_mxnet,
+    "pipeline-256-vs-dali": pipeline.small_vs_dali,
+    "im2rec-passthrough-vs-mxnet": im2rec.passthrough,
+    "im2rec-resize-vs-mxnet": im2rec.resize,
 }

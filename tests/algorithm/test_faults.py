@@ -182,17 +182,6 @@ def test_a_class_of_which_nothing_is_readable(job, fault):
     assert "10 of the 30 images in the train channel cannot be read, among them every image of class 2" in fault()
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ({"train": {"TrainingInputMode": "Pipe"}}, "Pipe mode is not offered yet (channel train)"),
-    ],
-)
-def test_what_is_not_offered_yet(job, fault, config, words):
-    job.settings().colours(train=16).config("inputdataconfig", config)
-    assert words in fault()
-
-
 def test_several_machines(job, fault):
     job.settings().colours(train=16).config("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
     assert "Training on 2 machines is not offered yet" in fault()

@@ -13,6 +13,7 @@ from darkroom.algorithm.class_folders import REMEDY, contents, is_image, open_fo
 from darkroom.algorithm.data.samples import RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.listed import open_listed
+from darkroom.algorithm.piped import Labelling, spool
 from darkroom.contract.layout import Layout
 
 RECORDIO = "application/x-recordio"
@@ -46,17 +47,32 @@ class _Place:
 
     def content_type(self, channel: str) -> str:
         """Without its parameters, in small letters; empty where the job gave none."""
-        given = str(self.config.get(channel, {}).get("ContentType") or "")
-        return given.partition(";")[0].strip().lower()
+        return self._content_type(channel).partition(";")[0].strip()
+
+    def class_ids(self, channel: str) -> bool:
+        """Whether the labels of an augmented manifest are lists of class ids, rather than a 0 or 1 for each class."""
+        return "label-format=class-id" in self._content_type(channel).partition(";")[2].replace(" ", "")
+
+    def piped(self, channel: str) -> bool:
+        return bool(self.config.get(channel, {}).get("TrainingInputMode") == "Pipe")
+
+    def _content_type(self, channel: str) -> str:
+        return str(self.config.get(channel, {}).get("ContentType") or "").lower()
 
 
-def open_channels(layout: Layout, log: logging.Logger, strict: bool = False) -> Channels:
-    """The images of the job's channels. ``strict``: no class folders, as on SageMaker. Raises CustomerError."""
+def open_channels(
+    layout: Layout, log: logging.Logger, strict: bool = False, classes: int = 0, multi_label: bool = False
+) -> Channels:
+    """The images of the job's channels. ``strict``: no class folders, as on SageMaker. Raises CustomerError.
+
+    ``classes`` and ``multi_label``, the hyperparameters, say how the labels of an augmented manifest are read.
+    """
     place = _Place(layout, _read_config(layout.config / "inputdataconfig.json"))
     _refuse_what_is_not_offered(place)
     if not place.has("train"):
         given = ", ".join(sorted(place.config)) or "none"
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
+    _receive(place, classes if multi_label else 0, log)
     listed = place.has("train_lst") or place.has("validation_lst")
     if listed:
         train, validation = _all_listed(place, log)
@@ -66,6 +82,17 @@ def open_channels(layout: Layout, log: logging.Logger, strict: bool = False) -> 
         train = _open_records(place, "train", log)
         validation = _open_records(place, "validation", log) if place.has("validation") else None
     return Channels(train, validation, listed, place.folder("train"))
+
+
+def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> None:
+    """Channels in Pipe mode become .rec files in the folders where File mode has them. Raises CustomerError."""
+    for channel in filter(place.piped, place.config):
+        if channel not in ("train", "validation"):
+            raise CustomerError(f"The {channel} channel cannot be read in Pipe mode. Use TrainingInputMode File.")
+        if place.has("train_lst"):
+            raise CustomerError("Images with a .lst file are read in File mode only: Pipe mode carries RecordIO.")
+        labelling = Labelling(multi_label_classes, place.class_ids(channel))
+        spool(place.layout.channel(f"{channel}_0"), place.folder(channel), channel, labelling, log)
 
 
 def hosts(layout: Layout) -> list[str]:
@@ -79,9 +106,6 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_what_is_not_offered(place: _Place) -> None:
-    for channel, config in place.config.items():
-        if config.get("TrainingInputMode") == "Pipe":
-            raise CustomerError(f"Pipe mode is not offered yet (channel {channel}). Use TrainingInputMode File.")
     if len(machines := hosts(place.layout)) > 1:
         raise CustomerError(f"Training on {len(machines)} machines is not offered yet. Set InstanceCount to 1.")
 

@@ -39,7 +39,7 @@ def run(
     cores = available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
     start = starting.find(values, layout, environ, strict)
-    channels = open_channels(layout, log, strict)
+    channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label))
     names = _class_names(environ, channels, layout, values, log) or start.classes
     data = prepare(channels, values, cores, strict, environ.get("DARKROOM_CLAMP_BATCH", "") in YES, log)
     values = data.values

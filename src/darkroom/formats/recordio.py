@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,29 @@ def records(source: Source) -> Iterator[memoryview]:
     while offset < len(frames.view):
         payload, offset = frames.read(offset)
         yield payload
+
+
+def stream(source: BinaryIO, name: str) -> Iterator[bytes]:
+    """Payloads in order out of what can be read once only, such as a pipe; one is in memory at a time. ``name`` is for
+    messages. Raises RecordError."""
+    offset, parts = 0, list[bytes]()
+    while header := source.read(_FRAME.size):
+        frames = _Frames(memoryview(header), name)
+        if len(header) < _FRAME.size:
+            raise frames.error(offset, "it ends inside a record header; pack it again")
+        flag, length = frames.header(0, at=offset)
+        if (flag in (WHOLE, FIRST)) == bool(parts):
+            raise frames.error(offset, "the parts of a split record are out of order; pack the file again")
+        body = source.read(length + -length % 4)
+        if len(body) < length + -length % 4:
+            raise frames.error(offset, f"the record announces {length} bytes but only {len(body)} follow")
+        parts.append(body[:length])
+        offset += _FRAME.size + len(body)
+        if flag in (WHOLE, LAST):
+            yield _MAGIC_BYTES.join(parts)
+            parts = []
+    if parts:
+        raise RecordError(name, offset, "it ends before the last part of a split record; pack it again")
 
 
 def scan(source: Source) -> npt.NDArray[np.int64]:
@@ -215,13 +239,7 @@ class _Frames:
         """Flag, begin and end of the payload, and end of the padding. Every frame ends past its ``offset``."""
         if offset + _FRAME.size > len(self.view):
             raise self.error(offset, "the file ends inside a record header; copy or pack it again")
-        magic, word = _FRAME.unpack_from(self.view, offset)
-        if magic != MAGIC:
-            reason = f"expected the RecordIO magic ced7230a, found {magic:08x}; is this a .rec file made by im2rec?"
-            raise self.error(offset, reason)
-        flag, length = word >> 29, word & MAX_LENGTH
-        if flag > LAST:
-            raise self.error(offset, f"the record has the unknown flag {flag}; pack the file again")
+        flag, length = self.header(offset, at=offset)
         begin = offset + _FRAME.size
         end = begin + length
         after = end + -length % 4
@@ -229,6 +247,17 @@ class _Frames:
             reason = f"the record announces {length} bytes but the file ends after {len(self.view) - begin}"
             raise self.error(offset, f"{reason}; copy or pack it again")
         return flag, begin, end, after
+
+    def header(self, offset: int, at: int) -> tuple[int, int]:
+        """Flag and length of the frame whose header lies at ``offset``; ``at`` is the place that an error names."""
+        magic, word = _FRAME.unpack_from(self.view, offset)
+        if magic != MAGIC:
+            reason = f"expected the RecordIO magic ced7230a, found {magic:08x}; is this a .rec file made by im2rec?"
+            raise self.error(at, reason)
+        flag, length = word >> 29, word & MAX_LENGTH
+        if flag > LAST:
+            raise self.error(at, f"the record has the unknown flag {flag}; pack the file again")
+        return flag, length
 
     def error(self, offset: int, reason: str) -> RecordError:
         return RecordError(self.file, offset, reason)

@@ -4,7 +4,8 @@ Knows where the bytes are and what to call each image in a message; decodes noth
 """
 
 import bisect
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +43,7 @@ class RecordSamples:
     def __init__(self, paths: Sequence[Path]) -> None:
         try:
             self.files = [RecordFile(path) for path in paths]
-            self.labels = [file.image(k)[0].label for file in self.files for k in range(len(file))]
+            self.labels = _compact(file.image(k)[0].label for file in self.files for k in range(len(file)))
         except RecordError as error:
             raise CustomerError(f"Unable to read the RecordIO file: {error}") from error
         self._ends = list(accumulate(len(file) for file in self.files))
@@ -61,6 +62,19 @@ class RecordSamples:
     def _place(self, position: int) -> tuple[RecordFile, int]:
         number = bisect.bisect_right(self._ends, position)
         return self.files[number], position - (self._ends[number - 1] if number else 0)
+
+
+def _compact(labels: Iterable[npt.NDArray[np.float32]]) -> Sequence[npt.NDArray[np.float32]]:
+    """(images, labels) in one array where every image has the same number: a list takes thirty times the memory."""
+    values, widths = array("f"), array("I")
+    for label in labels:
+        values.frombytes(np.asarray(label, np.float32).tobytes())
+        widths.append(len(label))
+    flat = np.array(values, dtype=np.float32)
+    if len(set(widths)) == 1:
+        rows: Sequence[npt.NDArray[np.float32]] = flat.reshape(len(widths), -1)  # type: ignore[assignment]
+        return rows
+    return np.split(flat, np.cumsum(widths)[:-1]) if widths else []
 
 
 class ListedSamples:
