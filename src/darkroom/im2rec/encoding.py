@@ -13,21 +13,41 @@ from PIL import Image
 
 from darkroom.im2rec.arguments import Arguments
 from darkroom.imaging.decode import MAX_JPEG_PIXELS, MAX_PIXELS, BadImage, decode
+from darkroom.imaging.region import Box, is_native, region
 from darkroom.imaging.signatures import jpeg_exif, kind_of, orientation
 
+MAX_JPEG_SIDE = 65_500  # libjpeg's own limit
 _COLOUR_SPACES = {1: "GRAY", 3: "RGB"}
 
 
 def encode(data: bytes, arguments: Arguments) -> bytes:
     """The bytes to pack instead of an image file's. Raises BadImage."""
     header = _jpeg_header(data)
+    if header and arguments.resize and arguments.color == 1 and is_native():
+        return _encoded(_straight(data, *header[:2], arguments), arguments)
     pixels = _pixels(data, header, arguments)
     height, width = header[:2] if header else pixels.shape[:2]  # decoding may have reduced it, and rounded
     if arguments.center_crop:
         pixels = _square(pixels)
         height = width = min(height, width)
     if arguments.resize:
-        pixels = _resized(pixels, height, width, arguments.resize)
+        pixels = _resized(pixels, _resized_size(height, width, arguments.resize))
+    return _encoded(pixels, arguments)
+
+
+def _straight(data: bytes, height: int, width: int, arguments: Arguments) -> np.ndarray:
+    """Decoded, cut square and resized in one go."""
+    box = Box(0, 0, height, width)
+    if arguments.center_crop:
+        side = min(height, width)
+        box = Box((height - side) // 2, (width - side) // 2, side, side)
+    rows, columns = _resized_size(round(box.height), round(box.width), arguments.resize)
+    out = np.empty((rows, columns, 3), np.uint8)
+    region(data, lambda *_: (box, False), out)
+    return out
+
+
+def _encoded(pixels: np.ndarray, arguments: Arguments) -> bytes:
     if arguments.encoding == ".jpg" and pixels.dtype == np.uint8 and pixels.shape[2] in _COLOUR_SPACES:
         quality = min(arguments.quality, 100)
         space = _COLOUR_SPACES[pixels.shape[2]]
@@ -79,12 +99,17 @@ def _square(pixels: np.ndarray) -> np.ndarray:
     return pixels[top : top + side, left : left + side]
 
 
-def _resized(pixels: np.ndarray, height: int, width: int, side: int) -> np.ndarray:
-    """The shorter of ``height`` and ``width``, the picture's own size, becomes ``side``; the longer is rounded down."""
+def _resized_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The shorter side becomes ``side``, the longer is rounded down. Raises BadImage where that is too much."""
     rows, columns = (height * side // width, side) if height > width else (side, width * side // height)
-    if rows * columns > MAX_JPEG_PIXELS or max(rows, columns) > 65_500:
+    if rows * columns > MAX_JPEG_PIXELS or max(rows, columns) > MAX_JPEG_SIDE:
         raise BadImage(f"a picture of {width} x {height} pixels is too long to be resized to {side}")
-    if pixels.shape[:2] == (rows, columns):
+    return rows, columns
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    rows, columns = size
+    if pixels.shape[:2] == size:
         return pixels
     means = pixels.shape[0] >= 2 * rows and pixels.shape[1] >= 2 * columns
     small = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA if means else cv2.INTER_LINEAR)
