@@ -50,6 +50,40 @@ def _fold(graph: Graph, convolution: onnx.NodeProto, norm: onnx.NodeProto) -> bo
     return True
 
 
+def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Conv → Mul → Add of a constant for each channel becomes one Conv, where nothing else uses what is between."""
+    graph = Graph.of(model)
+    makers, users = graph.makers(), graph.users()
+    folded = []
+    for node in graph.nodes:
+        if node.op_type not in ("Mul", "Add"):
+            continue
+        convolution, values = makers.get(node.input[0]), graph.array(node.input[1])
+        if convolution is None or convolution.op_type != "Conv" or len(convolution.input) > 2 or values is None:
+            continue
+        if len(users[node.input[0]]) > 1 or graph.is_output(node.input[0]) or not _absorb(graph, convolution, node):
+            continue
+        convolution.output[0] = node.output[0]
+        makers[node.output[0]] = convolution
+        folded.append(node)
+    graph.remove(folded)
+    return graph.to_model()
+
+
+def _absorb(graph: Graph, convolution: onnx.NodeProto, node: onnx.NodeProto) -> bool:
+    """Take the constant of a Mul into the weight, that of an Add as the bias."""
+    weight, values = graph.array(convolution.input[1]), graph.array(node.input[1])
+    if weight is None or values is None or values.shape not in ((1, len(weight), 1, 1), (len(weight), 1, 1)):
+        return False
+    name = convolution.name or convolution.output[0]
+    if node.op_type == "Add":
+        convolution.input.append(graph.constant(f"{name}_bias", values.reshape(-1)))
+    else:
+        scaled = weight * values.reshape(-1, *[1] * (weight.ndim - 1))
+        convolution.input[1] = graph.constant(f"{name}_scaled_weight", scaled)
+    return True
+
+
 def scale_and_shift(graph: Graph, norm: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray] | None:
     """Of a BatchNormalization with constant statistics, float64 (channels,) each."""
     arrays = [graph.array(name) for name in norm.input[1:5]]

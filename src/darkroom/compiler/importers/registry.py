@@ -6,18 +6,22 @@ from pathlib import Path
 import onnx
 
 from darkroom.compiler.errors import CompileError, listing
-from darkroom.compiler.importers import mxnet, pytorch
+from darkroom.compiler.importers import mxnet, openvino, pytorch
 from darkroom.compiler.importers import onnx as onnx_files
 from darkroom.compiler.inputs import Input
 
 Importer = Callable[[Path, Sequence[Input]], onnx.ModelProto]
 
-IMPORTERS: Mapping[str, Importer] = {"MXNET": mxnet.load, "ONNX": onnx_files.load, "PYTORCH": pytorch.load}
+IMPORTERS: Mapping[str, Importer] = {
+    "MXNET": mxnet.load,
+    "ONNX": onnx_files.load,
+    "PYTORCH": pytorch.load,
+    "TENSORFLOW": openvino.load_frozen,
+    "TFLITE": openvino.load_lite,
+}
 
 _AS_ONNX = "export it to ONNX (torch.onnx.export, tf2onnx …) and compile that with framework ONNX"
 NOT_OFFERED: Mapping[str, str] = {
-    "TENSORFLOW": f"there is no reader for it yet; {_AS_ONNX}",
-    "TFLITE": f"there is no reader for it yet; {_AS_ONNX}",
     "KERAS": f"there is no reader for it yet; {_AS_ONNX}",
     "DARKNET": f"there is no reader for it yet; {_AS_ONNX}",
     "XGBOOST": "it classifies tables, and what is compiled here classifies photos",
@@ -43,4 +47,8 @@ def _found(root: Path) -> str:
         return "MXNET"
     if any(name.endswith(pytorch.SUFFIXES) for name in names):
         return "PYTORCH"
+    if any(name.endswith(openvino.LITE) for name in names):
+        return "TFLITE"
+    if any(name.endswith(openvino.FROZEN) for name in names):
+        return "TENSORFLOW"
     raise CompileError(f"the model is of no framework that is read here; it holds: {listing(names)}")
