@@ -193,3 +193,13 @@ def test_neither_torch_nor_pillow_is_imported_to_answer_a_photo(folder):
         mapped = Path(f"/proc/{worker.process.pid}/maps").read_text()
     assert "/openvino/" in mapped
     assert not [name for name in ("/torch/", "/PIL/", "/onnx/", "/sqlalchemy/") if name in mapped]
+
+
+def test_a_target_that_is_not_this_machine_is_said_when_it_is_deployed(folder: Path, tmp_path: Path) -> None:
+    """It is served all the same: the file is portable."""
+    moved = tmp_path / "model"
+    shutil.copytree(folder, moved)
+    record = json.loads((moved / "compiled.json").read_text())
+    record |= {"target": "jetson_nano", "note": "jetson_nano is arm64; the file is portable"}
+    (moved / "compiled.json").write_text(json.dumps(record))
+    assert Compiled.load(moved, cores=1).description.endswith("Note: jetson_nano is arm64; the file is portable")

@@ -20,7 +20,7 @@ from darkroom.compiler.photos import chosen, readable, reader
 from darkroom.compiler.quantize import activations, int8_layers, layers, quantize
 from darkroom.compiler.sensitivity import most_harmful
 from darkroom.compiler.source import Source
-from darkroom.compiler.targets import Target
+from darkroom.compiler.targets import Target, remarks
 from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.artifact import Compiled
 from darkroom.runtimes.base import BFLOAT16, FLOAT32, Settings
@@ -104,6 +104,7 @@ def write(candidate: Candidate, source: Source, target: Target, folder: Path) ->
         target=target.name,
         versions={"darkroom": __version__, "onnx": onnx.__version__},
         precisions={"int8": low, "float": total - low},
+        note="; ".join(remarks(target)),
     )
 
 

@@ -49,6 +49,7 @@ class Compiled:
     target: str
     versions: Mapping[str, str] = field(default_factory=dict)
     precisions: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""  # what whoever deploys it should know of the target
 
     @property
     def model(self) -> Path:
@@ -98,6 +99,7 @@ def read(folder: Path) -> Compiled:
         output=_tensor(record, "output"),
         versions={str(k): str(v) for k, v in _object(record, "versions").items()},
         precisions={str(k): v for k, v in _object(record, "precisions").items() if type(v) is int},
+        note=_text(record, "note") if "note" in record else "",
         **texts,
     )
 

@@ -51,7 +51,8 @@ class Compiled:
         except (UnusableArtifact, ValueError, OSError) as error:
             raise UnusableModel(f"the compiled model cannot be served: {error}") from error
         described = f"{record.dtype} model compiled for {record.target}, {len(classes)} classes, on {engine.name}"
-        return cls(model, given, classes, f"{described} {engine.version}, {model.precision}; {given}")
+        note = f". Note: {record.note}" if record.note else ""
+        return cls(model, given, classes, f"{described} {engine.version}, {model.precision}; {given}{note}")
 
     def infer(self, rows: np.ndarray) -> np.ndarray:
         """float32 probabilities (N, classes)."""
