@@ -130,7 +130,7 @@ def _libraries() -> list[str]:
 
 def _address(data: bytes | memoryview) -> tuple[int, int]:
     view = np.frombuffer(data, np.uint8)
-    return view.ctypes.data, view.size
+    return view.__array_interface__["data"][0], view.size  # three times as fast as .ctypes.data
 
 
 def _size(native: ctypes.CDLL, address: int, size: int) -> tuple[int, int] | None:
@@ -144,7 +144,9 @@ def _fill(native: ctypes.CDLL, address: int, size: int, box: Box, mirror: bool, 
     height, width, _ = out.shape
     if not out.flags.c_contiguous:
         return False
-    status = native.darkroom_jpeg_region(address, size, *box, height, width, mirror, _columns(width), out.ctypes.data)
+    status = native.darkroom_jpeg_region(
+        address, size, *box, height, width, mirror, _columns(width), out.__array_interface__["data"][0]
+    )
     return bool(status == _DONE)
 
 
@@ -153,4 +155,4 @@ def _columns(width: int) -> int:
     known: np.ndarray | None = getattr(_scratch, "columns", None)
     if known is None or known.size < 2 * width:
         known = _scratch.columns = np.empty(2 * width, np.int32)
-    return int(known.ctypes.data)
+    return int(known.__array_interface__["data"][0])

@@ -1,6 +1,7 @@
 """How an image of a set becomes the (height, width, channels) that a network sees in one epoch: cut anew at random for
 training, its centre for validation. Which image, and when, is not asked here."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -65,12 +66,12 @@ def random_resized_crop(
 ) -> tuple[Box, bool]:
     """A box of a random share of the picture's area and an aspect ratio of 3:4 to 4:3 (GoogLeNet's augmentation, as
     torchvision draws it); mirrored half the time. Ten misses give the largest box in the middle."""
-    shares = generator.uniform(*area, 10)
-    ratios = np.exp(generator.uniform(np.log(3 / 4), np.log(4 / 3), 10))
-    talls, wides = np.sqrt(shares * height * width / ratios), np.sqrt(shares * height * width * ratios)
-    mirror, down, right = generator.random(3)
-    for tall, wide in zip(talls.round().astype(int).tolist(), wides.round().astype(int).tolist(), strict=True):
+    mirror, down, right, *tries = generator.random(23).tolist()  # one call: each costs more than all the arithmetic
+    for share, shape in zip(tries[::2], tries[1::2], strict=True):
+        size = (area[0] + share * (area[1] - area[0])) * height * width
+        ratio = (3 / 4) ** (1 - 2 * shape)  # uniform in its logarithm
+        tall, wide = round(math.sqrt(size / ratio)), round(math.sqrt(size * ratio))
         if 0 < tall <= height and 0 < wide <= width:
-            return Box(int(down * (height - tall + 1)), int(right * (width - wide + 1)), tall, wide), bool(mirror < 0.5)
+            return Box(int(down * (height - tall + 1)), int(right * (width - wide + 1)), tall, wide), mirror < 0.5
     tall, wide = min(height, round(width * 4 / 3)), min(width, round(height * 4 / 3))
-    return Box((height - tall) / 2, (width - wide) / 2, tall, wide), bool(mirror < 0.5)
+    return Box((height - tall) / 2, (width - wide) / 2, tall, wide), mirror < 0.5
