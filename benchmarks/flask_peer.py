@@ -1,6 +1,6 @@
 """The server that people write around a PyTorch model, written well: ``python flask_peer.py serve MODEL PORT``.
 
-Flask with keep-alive connections, one thread for each; Pillow decodes and resizes; the network is run as users run it,
+Flask behind waitress, which keeps connections; Pillow decodes and resizes; the network is run as users run it,
 in fp32, in inference mode, on both threads. ``once MODEL PHOTO`` answers one photo from the shell and ends.
 """
 
@@ -41,20 +41,16 @@ def _pixels(photo: bytes) -> np.ndarray:
 
 
 def serve(model: str, port: int) -> None:
-    import logging
-
+    import waitress
     from flask import Flask, Response, request
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections stay open
     classify, app = classifier(model), Flask(__name__)
 
     @app.post("/invocations")
     def invocations() -> Response:
         return Response(json.dumps(classify(request.get_data())), mimetype="application/json")
 
-    make_server("127.0.0.1", port, app, threaded=True).serve_forever()
+    waitress.serve(app, host="127.0.0.1", port=port, threads=THREADS)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,10 @@ def _worker_answers_s(contender: Contender, cache: Path) -> float:
 
 def _until_accepted(worker: LiveWorker, deadline_s: float = 60) -> None:
     deadline = time.monotonic() + deadline_s
-    while not worker.socket.exists():
+    while True:
+        with contextlib.suppress(OSError):  # no socket yet, or nobody listens on it yet
+            worker.request("GET", "/ping")
+            return
         assert time.monotonic() < deadline, worker.log
         time.sleep(0.001)
 
@@ -187,8 +190,9 @@ def _until_accepted(worker: LiveWorker, deadline_s: float = 60) -> None:
 def _flask(contender: Contender) -> Iterator[tuple[psutil.Process, int]]:
     try:
         import flask  # noqa: F401
+        import waitress  # noqa: F401
     except ImportError as error:
-        raise Unavailable("flask is not installed; pip install 'darkroom[dev]'") from error
+        raise Unavailable(f"{error.name} is not installed; pip install 'darkroom[dev]'") from error
     port = free_port()
     process = subprocess.Popen([sys.executable, str(FLASK), "serve", str(contender.model), str(port)], env=os.environ)
     try:
