@@ -21,8 +21,9 @@ print(memory.readiness())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 def test_a_process_knows_its_age_and_weight_and_gives_back_what_is_free():
-    said = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60).stdout
-    found = [re.fullmatch(r"(\d+\.\d\d) s after its start, with (\d+) MiB of memory", line) for line in said.splitlines()]
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
+    sentence = re.compile(r"(\d+\.\d\d) s after its start, with (\d+) MiB of memory")
+    found = [sentence.fullmatch(line) for line in done.stdout.splitlines()]
     ages, sizes = zip(*((float(m[1]), int(m[2])) for m in found if m), strict=True)
     assert len(ages) == 3
     assert 0 <= ages[0] <= ages[2] < 60
