@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import compiled, front, im2rec, nasty, pipeline, s3, served, startup, transfer
+from benchmarks import accuracy, compiled, front, im2rec, nasty, pipeline, s3, served, startup, training, transfer
 from benchmarks.rows import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -17,6 +17,10 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "nasty": nasty.rows,
     "transfer-mobilenet": transfer.mobilenet,
     "transfer-resnet18": transfer.resnet18,
+    "training-resnet18": training.resnet18,
+    "training-resnet20": training.resnet20,
+    "job-vs-synthetic": training.job,
+    "compiled-accuracy": accuracy.rows,
     "compiled-resnet18": compiled.resnet18,
     "compiled-resnet50": compiled.resnet50,
     "compiled-resnet152": compiled.resnet152,

@@ -1,0 +1,109 @@
+"""One way to train in a process of its own: ``python trainers.py KIND FOLDER LAYERS SIDE BATCH``; then a line with the
+seconds of one step for every line it is sent.
+
+Any interpreter that has the engine runs it; imports nothing else at the top.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+WARM_UP, STEPS = 3, 2
+CLASSES = 257
+MOMENTUM, RATE, DECAY = 0.9, 0.01, 0.0001
+Step = Callable[[], object]
+
+
+def ours(folder: str, layers: int, side: int, batch: int) -> Step:
+    """The algorithm's own step, as its jobs run it."""
+    import torch
+
+    from darkroom.algorithm.hyperparameters import parse
+    from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
+    from darkroom.networks import resnet
+
+    settings = {"num_layers": layers, "image_shape": f"3,{side},{side}", "num_classes": CLASSES, "optimizer": "sgd"}
+    settings |= {"num_training_samples": 1000, "mini_batch_size": batch, "momentum": MOMENTUM, "weight_decay": DECAY}
+    values = parse({name: str(value) for name, value in settings.items()}, False)
+    where = device()
+    half = half_precision(where.type, cpu_flags())
+    torch.manual_seed(0)
+    learner = Learner(resnet.build(layers, CLASSES, (3, side, side)), values, where, half)
+    images, labels = _images(side, batch), _labels(batch)
+    return lambda: float(learner.update(images, labels, RATE)[0].sum())
+
+
+def torch_eager(folder: str, layers: int, side: int, batch: int) -> Step:
+    """As torch comes: fp32, contiguous tensors, its own SGD."""
+    import torch
+
+    from darkroom.networks import resnet
+
+    torch.manual_seed(0)
+    net = resnet.build(layers, CLASSES, (3, side, side)).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    images = torch.from_numpy(np.ascontiguousarray(_images(side, batch).transpose(0, 3, 1, 2))).float()
+    labels = torch.from_numpy(_labels(batch))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        logits = net(images)
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+        return float(logits.detach().sum())
+
+    return step
+
+
+def mxnet(folder: str, layers: int, side: int, batch: int) -> Step:
+    """MXNet's Module, as the algorithm's users know it."""
+    import mxnet as mx
+
+    symbol = mx.sym.load(f"{folder}/image-classification-symbol.json")
+    module = mx.mod.Module(symbol, label_names=["softmax_label"])
+    module.bind(data_shapes=[("data", (batch, 3, side, side))], label_shapes=[("softmax_label", (batch,))])
+    module.init_params(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    settings = {"learning_rate": RATE, "momentum": MOMENTUM, "wd": DECAY}
+    module.init_optimizer(optimizer="sgd", optimizer_params=settings)
+    images = mx.nd.array(np.ascontiguousarray(_images(side, batch).transpose(0, 3, 1, 2)))
+    data = mx.io.DataBatch([images], [mx.nd.array(_labels(batch))])
+
+    def step() -> object:
+        module.forward_backward(data)
+        module.update()
+        mx.nd.waitall()
+        return float(module.get_outputs()[0].sum().asscalar())
+
+    return step
+
+
+TRAINERS = {"ours": ours, "torch": torch_eager, "mxnet": mxnet}
+
+
+def _images(side: int, batch: int) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (batch, side, side, 3)).astype(np.uint8)
+
+
+def _labels(batch: int) -> np.ndarray:
+    return np.random.RandomState(1).randint(0, CLASSES, batch).astype(np.int64)
+
+
+def serve(kind: str, folder: str, layers: int, side: int, batch: int) -> None:
+    step = TRAINERS[kind](folder, layers, side, batch)
+    for _ in range(WARM_UP):
+        step()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        times = []
+        for _ in range(STEPS):
+            began = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - began)
+        print(json.dumps(times), flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2], *(int(word) for word in sys.argv[3:]))

@@ -1,0 +1,138 @@
+"""Training against the engines people use: images per second of whole steps, and of a whole job on real photos.
+
+The engines take turns, each in a process of its own on all cores; ours with the environment that its jobs get.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import torch
+from tests.clients.environments import python_of
+
+from benchmarks import trainers
+from benchmarks.rows import Row, Unavailable, compare
+from darkroom.executors.environments import ENVIRONMENTS, variables
+from darkroom.formats import folders
+from darkroom.networks import artifact, resnet
+
+ROUNDS = 8
+PHOTOS = Path(__file__).resolve().parents[1] / "examples" / "photos"
+PEERS = {"mxnet": "mxnet 1.9.1 Module", "torch": "torch fp32 eager, default settings"}
+JOB = {"num_layers": 18, "image_shape": "3,224,224", "mini_batch_size": 32, "epochs": 2, "augmentation_type": "crop"}
+JOB_ROUNDS = 2
+SPEED = re.compile(r"Epoch\[1\] Batch \[\d+\]\tSpeed: ([\d.]+) samples/sec")
+
+
+def resnet18() -> list[Row]:
+    """224 x 224 pixels, batches of 32."""
+    return _race("training-resnet18", 18, 224, 32, ("mxnet", "torch"))
+
+
+def resnet20() -> list[Row]:
+    """32 x 32 pixels, batches of 128."""
+    return _race("training-resnet20", 20, 32, 128, ("mxnet",))
+
+
+def job() -> list[Row]:
+    """A job that decodes, cuts and trains, against the step alone on numbers that lie in memory."""
+    ours, peer = [], []
+    with tempfile.TemporaryDirectory(prefix="training-") as folder:
+        base = _job_folder(Path(folder))
+        with _trainer("ours", Path(folder), 18, 224, 32) as process:
+            for _ in range(JOB_ROUNDS):
+                steps = [seconds for _ in range(4) for seconds in _ask(process)]
+                peer.append(32 / median(steps))
+                ours.append(_speed(base))
+    unit, name = "images/s", "the step alone, synthetic data"
+    return [compare("job-vs-synthetic", ours, peer, peer_name=name, unit=unit, more_is_better=True)]
+
+
+def _race(name: str, layers: int, side: int, batch: int, rivals: tuple[str, ...]) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="training-") as folder:
+        _symbol(Path(folder), layers, side)
+        times = _take_turns(("ours", *rivals), Path(folder), layers, side, batch)
+    speeds = {kind: [batch / seconds for seconds in found] for kind, found in times.items()}
+    return [
+        compare(
+            f"{name}-vs-{rival}",
+            speeds["ours"],
+            speeds[rival],
+            peer_name=PEERS[rival],
+            unit="images/s",
+            more_is_better=True,
+        )
+        for rival in rivals
+    ]
+
+
+def _symbol(folder: Path, layers: int, side: int) -> None:
+    """The same network for MXNet."""
+    net = resnet.build(layers, trainers.CLASSES, (3, side, side), generator=torch.Generator().manual_seed(0))
+    artifact.save(folder, net, epoch=1, batch_size=1)
+
+
+def _take_turns(kinds: tuple[str, ...], *arguments: object) -> Mapping[str, list[float]]:
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(2):  # processes anew: where their memory lies decides much
+        for kind in kinds:
+            with _trainer(kind, *arguments) as process:
+                times[kind] += [seconds for _ in range(ROUNDS // 2) for seconds in _ask(process)]
+    return times
+
+
+@contextmanager
+def _trainer(kind: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """Raises Unavailable where it does not start."""
+    python = python_of("mxnet") if kind == "mxnet" else sys.executable
+    environ = {**os.environ, **(variables(ENVIRONMENTS["builtin"]) if kind == "ours" else {})}
+    command = [python, "-W", "ignore", trainers.__file__, kind, *map(str, arguments)]
+    process = subprocess.Popen(
+        command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        if process.stdout is None or process.stdout.readline().strip() != "ready":
+            raise Unavailable(f"{kind} did not start")
+        yield process
+    finally:
+        process.communicate()  # the end of its input is the end of it
+
+
+def _ask(process: "subprocess.Popen[str]") -> list[float]:
+    print("go", file=process.stdin, flush=True)
+    assert process.stdout is not None
+    found: list[float] = json.loads(process.stdout.readline())
+    return found
+
+
+def _job_folder(folder: Path) -> Path:
+    """The bundled photos four times over as a .rec: enough batches to time."""
+    base = folder / "job"
+    train = base / "input" / "data" / "train"
+    train.mkdir(parents=True)
+    config = base / "input" / "config"
+    config.mkdir()
+    found = folders.scan(PHOTOS)
+    for copy in range(4):
+        folders.pack(found.samples, train / f"photos-{copy}.rec")
+    given = JOB | {"num_classes": len(found.classes), "num_training_samples": 4 * len(found.samples)}
+    (config / "hyperparameters.json").write_text(json.dumps({name: str(value) for name, value in given.items()}))
+    return base
+
+
+def _speed(base: Path) -> float:
+    """Images per second of the second epoch, by the job's own log."""
+    environ = {**os.environ, **variables(ENVIRONMENTS["builtin"]), "SAGEMAKER_BASE_DIR": str(base)}
+    command = [sys.executable, "-m", "darkroom.algorithm", "train"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=280)
+    found = SPEED.findall(done.stdout)
+    if done.returncode or not found:
+        raise RuntimeError(f"the job failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return float(found[-1])
