@@ -1,10 +1,13 @@
 """docs/results.md and its plot, from the rows alone."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import Row
 
+COMPILED = re.compile(r"compiled-(resnet\d+\w*)-vs-")
+COLOURS = ("#2a7f62", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# Measured results
 
@@ -12,6 +15,8 @@ Written by `make bench` from [results.json](results.json); nothing here is typed
 from one run in which both sides were measured in turns. A ratio above 1 means that Darkroom is better.
 
 ![Ratio of each figure to its peer](plots/ratios.png)
+
+![Milliseconds of one photo: original frameworks against the compiled model](plots/compiled.png)
 
 | what | Darkroom | peer | peer's name | ratio | n | date |
 |---|---|---|---|---|---|---|
@@ -27,6 +32,7 @@ def write(rows: Sequence[Row]) -> None:
     machines = "\n".join(f"* {name}" for name in sorted({r.machine for r in rows}))
     (DOCS / "results.md").write_text(HEAD + "\n".join(lines) + f"\n\nMachines:\n\n{machines}\n")
     _plot(rows, DOCS / "plots" / "ratios.png")
+    _plot_compiled(rows, DOCS / "plots" / "compiled.png")
 
 
 def _plot(rows: Sequence[Row], path: Path) -> None:
@@ -45,6 +51,35 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("ratio to the peer, logarithmic (above 1: Darkroom is better)")
     axes.invert_yaxis()
     axes.margins(x=0.18)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
+    """Original against optimised, a group of bars for each network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    found = [row for row in rows if COMPILED.match(row.name)]
+    networks = list(dict.fromkeys(COMPILED.match(row.name)[1] for row in found))  # type: ignore[index]
+    times = {(network, "Darkroom, compiled"): row.ours for network in networks for row in found if network in row.name}
+    times |= {(COMPILED.match(row.name)[1], row.peer_name): row.peer for row in found}  # type: ignore[index]
+    names = list(dict.fromkeys(name for _, name in times))
+    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
+    for place, name in enumerate(names):
+        heights = [times.get((network, name), 0.0) for network in networks]
+        spots = [number + 0.8 * (place - (len(names) - 1) / 2) / max(1, len(names)) for number in range(len(networks))]
+        bars = axes.bar(spots, heights, 0.8 / max(1, len(names)), label=name, color=COLOURS[place % len(COLOURS)])
+        axes.bar_label(bars, labels=[f"{height:.1f}" if height else "" for height in heights], padding=2, fontsize=8)
+    axes.set_xticks(range(len(networks)), networks)
+    axes.set_yscale("log")
+    axes.set_ylabel("milliseconds, logarithmic")
+    axes.set_title("One photo of 224 x 224 pixels, batch 1, two threads")
+    axes.legend(frameon=False, fontsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(path, dpi=120)

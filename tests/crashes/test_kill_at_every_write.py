@@ -17,12 +17,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from darkroom.objects.local import LocalStore
+from tests.control.models import tiny_model
 from tests.control.platform import BUCKET, ROLE, TEST_IMAGE, client, training_request
 from tests.crashes.server import GIVEN, run
 
@@ -266,22 +265,6 @@ def compile_model(server: Server) -> None:
     assert job["CompilationJobStatus"] == "COMPLETED", job["FailureReason"]
     assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{BUCKET}/compiled/model-ml_c5.tar.gz"
     assert len(job["ModelDigests"]["ArtifactDigest"]) == 64
-
-
-def tiny_model() -> bytes:
-    """A model.tar.gz with one matrix product in it, as ONNX."""
-    weight = onnx.numpy_helper.from_array(np.ones((4, 3), np.float32), "weight")
-    shapes = (("data", ["batch", 4]), ("out", ["batch", 3]))
-    given, out = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes)
-    node = onnx.helper.make_node("MatMul", ["data", "weight"], ["out"])
-    graph = onnx.helper.make_graph([node], "tiny", [given], [out], [weight])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    packed = BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("model.onnx")
-        member.size = len(content := model.SerializeToString())
-        archive.addfile(member, BytesIO(content))
-    return packed.getvalue()
 
 
 def in_service(server: Server) -> Any:
