@@ -50,7 +50,7 @@ print(int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) / 1024
 
 def request() -> list[Row]:
     """JPEG to JSON, one client: through signature check, front door and worker, against Flask's own server."""
-    with tempfile.TemporaryDirectory(prefix="requests-") as folder:
+    with tempfile.TemporaryDirectory(prefix="requests-", ignore_cleanup_errors=True) as folder:
         contender = contenders.build(50, Path(folder))
         with _flask(contender) as (_, port), _endpoint(contender, Path(folder)) as (live, door):
             plain, signed = _request("/invocations"), _signed(live)
@@ -65,7 +65,7 @@ def request() -> list[Row]:
 
 def memory() -> list[Row]:
     """Resident memory after some answers: our worker with its server's cache, Flask's process, a bare mxnet process."""
-    with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+    with tempfile.TemporaryDirectory(prefix="memory-", ignore_cleanup_errors=True) as folder:
         contender = contenders.build(50, Path(folder))
         sizes: dict[str, list[float]] = {"ours": [], "torch": [], "mxnet": []}
         for _ in range(3):
@@ -83,7 +83,7 @@ def memory() -> list[Row]:
 
 def coldstart() -> list[Row]:
     """Start of the process to its first answer: our worker over HTTP, against a torch script that answers and ends."""
-    with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
+    with tempfile.TemporaryDirectory(prefix="coldstart-", ignore_cleanup_errors=True) as folder:
         contender = contenders.build(50, Path(folder))
         (Path(folder) / "photo.jpg").write_bytes(photo())
         ours, torch = [], []
