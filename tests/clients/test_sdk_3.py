@@ -27,11 +27,14 @@ def test_a_job_trains_and_is_found_again(said: Answers) -> None:
     assert "sdk3-small" not in listed["failed"]
 
 
+def test_training_goes_on_from_an_earlier_model(said: Answers) -> None:
+    assert said["incremental_training"].value == "Completed"
+
+
 def test_a_failed_job_says_why(said: Answers) -> None:
     error = said["a_failed_job"].error
     assert error.startswith("FailedStatusError: ")
     assert "Failure Reason: ClientError: The value '19' is not valid for the 'num_layers'" in error
-    assert "The model channel (incremental training) is not offered yet" in said["incremental_training"].error
 
 
 def test_a_job_is_stopped_and_deleted(said: Answers) -> None:

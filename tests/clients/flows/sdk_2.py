@@ -265,6 +265,7 @@ def incremental_training():
     model = TrainingInput(trained.model_data, content_type="application/x-sagemaker-model", input_mode="File")
     made = estimator()
     made.fit(channels(model=model), logs=False)
+    return made.latest_training_job.describe()["TrainingJobStatus"]
 
 
 @step

@@ -105,7 +105,7 @@ def a_failed_job():
 @step
 def incremental_training():
     key = trained.model_artifacts.s3_model_artifacts.split("/", 3)[3]
-    job("sdk3-more", more=[("model", key)]).wait()
+    return over(job("sdk3-more", more=[("model", key)])).training_job_status
 
 
 @step
