@@ -34,3 +34,23 @@ def test_a_process_knows_its_age_and_weight_and_gives_back_what_is_free():
 def test_nothing_is_said_where_the_system_does_not(monkeypatch):
     monkeypatch.setattr(memory.Path, "read_text", lambda path: "")
     assert memory.readiness() == ""
+
+
+USES_MUCH = """
+import numpy, cv2
+from darkroom.serving import memory
+image = numpy.arange(30000, dtype=numpy.uint8).reshape(100, 100, 3)
+first = cv2.resize(image, (37, 41)).tobytes()
+before = int(memory.readiness().split()[6])
+memory.give_back()
+after = int(memory.readiness().split()[6])
+print(before - after, cv2.resize(image, (37, 41)).tobytes() == first)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_program_text_that_is_not_used_is_given_back_and_found_again():
+    done = subprocess.run([sys.executable, "-c", USES_MUCH], capture_output=True, text=True, check=True, timeout=60)
+    saved, same = done.stdout.split()
+    assert int(saved) >= 5
+    assert same == "True"

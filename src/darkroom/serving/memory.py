@@ -7,9 +7,11 @@ once, as it is loaded: what is free after that is better off with the machine.
 
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_DONT_NEED = 4  # of Linux's mman.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # of glibc's malloc.h
 _DEFAULT_BYTES = 128 * 1024  # glibc's own
 ARENAS = 2  # threads share them: one each would keep what its largest photo took
@@ -25,10 +27,30 @@ def be_frugal() -> None:
 
 
 def give_back() -> None:
-    """What is free goes back to the machine."""
+    """What is free goes back to the machine, and so does program text that was needed to start.
+
+    Text is read again from the system's cache of files when it is called: of an engine's tens of megabytes, answering
+    takes a fraction.
+    """
     libc = _libc()
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
+    if hasattr(libc, "madvise"):
+        for start, size in _texts():
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _DONT_NEED)
+
+
+def _texts() -> Iterator[tuple[int, int]]:
+    """(address, bytes) of the mappings that run programs' files: nothing was ever written to them."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        span, permissions, _, _, inode, *path = line.split(maxsplit=5)
+        if permissions == "r-xp" and inode != "0" and path:
+            start, _, stop = span.partition("-")
+            yield int(start, 16), int(stop, 16) - int(start, 16)
 
 
 def readiness() -> str:
