@@ -56,6 +56,8 @@ def activations(model: onnx.ModelProto, *, additions: bool) -> list[str]:
     for node in graph.nodes:
         if additions and _joins(graph, node):
             names |= dict.fromkeys([*node.input, *node.output])
+        elif additions and node.op_type == "MaxPool":
+            names[node.input[0]] = None  # the largest of bytes is a byte
     return list(names)
 
 
@@ -87,7 +89,7 @@ def quantize(
             rewrite.take_quantized(node, [0])
         elif additions and _joins(graph, node):
             rewrite.take_quantized(node, range(len(node.input)))
-        elif additions and node.op_type == "BatchNormalization":
+        elif additions and node.op_type in ("BatchNormalization", "MaxPool"):
             rewrite.take_quantized(node, [0])
         rewrite.nodes.append(node)
         rewrite.quantize_tensors(node.output)

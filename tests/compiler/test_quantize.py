@@ -1,0 +1,55 @@
+"""What is put into eight bits, read off the graph."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from darkroom.compiler.quantize import Range, activations, int8_layers, quantize
+
+
+@pytest.fixture
+def model() -> onnx.ModelProto:
+    """Conv → Relu → MaxPool → Conv, float (1, 2, 8, 8) → (1, 3, 4, 4)."""
+    random = np.random.default_rng(0)
+    weights = {"first": random.normal(size=(4, 2, 3, 3)), "second": random.normal(size=(3, 4, 1, 1))}
+    nodes = [
+        helper.make_node("Conv", ["x", "first"], ["a"], "conv0", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "relu0"),
+        helper.make_node("MaxPool", ["b"], ["c"], "pool0", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["c", "second"], ["y"], "conv1"),
+    ]
+    tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 2, 8, 8]), ("y", None))]
+    kept = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "net", [tensors[0]], [tensors[1]], kept)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def answers(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    return ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+
+
+@pytest.mark.parametrize(("additions", "pooled"), [(True, True), (False, False)])
+def test_pooling_is_done_on_bytes_where_speed_is_asked_for(
+    model: onnx.ModelProto, additions: bool, pooled: bool
+) -> None:
+    names = activations(model, additions=additions)
+    assert ("b" in names) is pooled
+    small = quantize(model, {name: Range(-8.0, 8.0) for name in names}, additions=additions)
+    pool = next(node for node in small.graph.node if node.op_type == "MaxPool")
+    maker = next(node for node in small.graph.node if pool.input[0] in node.output)
+    assert (maker.op_type == "DequantizeLinear") is pooled
+    assert int8_layers(small) == 2
+
+
+def test_what_is_kept_stays_as_it_is(model: onnx.ModelProto) -> None:
+    small = quantize(model, {name: Range(-8.0, 8.0) for name in activations(model, additions=False)}, keep=["conv1"])
+    assert int8_layers(small) == 1
+
+
+def test_answers_stay_within_the_steps_of_eight_bits(model: onnx.ModelProto) -> None:
+    x = np.random.default_rng(1).uniform(-1, 1, (1, 2, 8, 8)).astype(np.float32)
+    ranges = {"x": Range(-1, 1), "b": Range(0, 12), "c": Range(0, 12)}
+    found, expected = answers(quantize(model, ranges, additions=True), x), answers(model, x)
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
