@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.executors import staging
+from darkroom.executors import sources
 from darkroom.executors.base import Archive, Input, LogTarget, Task
-from darkroom.executors.staging import StagingFailed, Stopped, destination, stage
+from darkroom.executors.faults import StagingFailed, Stopped
+from darkroom.executors.staging import destination, stage
 from darkroom.objects.base import Object
 from darkroom.objects.local import LocalStore
 from darkroom.testing.archives import tar_gz
@@ -117,7 +118,7 @@ def test_input_is_fetched_from_a_store_elsewhere(tmp_path: Path) -> None:
 
 
 def test_more_objects_than_a_page(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "PAGE", 2)
+    monkeypatch.setattr(sources, "PAGE", 2)
     for i in range(5):
         put(store, f"set/{i}")
     stage(task("set/"), tmp_path / "ml", store, lambda: False)

@@ -298,10 +298,6 @@ def test_names_are_unique_and_unknown_ones_are_said(live: Live) -> None:
             {"InputDataConfig": [channel("train", "s3://photos/e", ContentType="application/x-recordio")]},
             "s3://photos/e/x.rec",
         ),
-        (
-            {"InputDataConfig": [channel("train", "s3://photos/train", InputMode="Pipe")]},
-            "Pipe is not offered here yet",
-        ),
         ({"InputDataConfig": [channel("train", "s3://photos/train", CompressionType="Gzip")]}, "CompressionType Gzip"),
         ({"InputDataConfig": [channel("a", "s3://photos/train")] * 2}, "ChannelName must be unique"),
         ({"OutputDataConfig": {"S3OutputPath": "s3://nobucket/x"}}, "The bucket 'nobucket' of S3OutputPath"),

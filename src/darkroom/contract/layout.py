@@ -35,6 +35,9 @@ class Layout:
     def channel(self, name: str) -> Path:
         return self.data / name
 
+    def pipe(self, channel: str, epoch: int) -> Path:  # Pipe mode: a named pipe for each epoch, from 0
+        return self.data / f"{channel}_{epoch}"
+
     @property
     def model(self) -> Path:  # packed into model.tar.gz; unpacked from it for serving
         return self.base / "model"

@@ -6,19 +6,17 @@ training, debugger and profiler settings, network isolation).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from darkroom.contract.images import Image
 from darkroom.contract.metrics import may_never_end
+from darkroom.control import channel_checks
 from darkroom.control.locations import bucket_and_key
 from darkroom.errors import Invalid, NotFound
-from darkroom.objects.base import Object, ObjectStore
+from darkroom.objects.base import ObjectStore
 
 GPU_TYPE = re.compile(r"^ml\.[pg]\d")
-RECORDIO = "application/x-recordio"
-
-
 NEEDED = ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition")
 
 
@@ -43,10 +41,18 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
         raise Invalid("CheckpointConfig is not offered here yet: leave it out, the job keeps its model without it")
     _check_metrics(algorithm.get("MetricDefinitions", ()))
     _check_output(request["OutputDataConfig"]["S3OutputPath"], objects)
-    _check_channel_names([c["ChannelName"] for c in request.get("InputDataConfig", ())], image)
-    for channel in request.get("InputDataConfig", ()):
-        _check_channel(channel, algorithm["TrainingInputMode"])
-        _check_data(channel, objects, region, request["RoleArn"])
+    channels = request.get("InputDataConfig", ())
+    channel_checks.check_names([channel["ChannelName"] for channel in channels], image)
+    asked = channel_checks.Asked(
+        algorithm["TrainingInputMode"],
+        request["ResourceConfig"].get("InstanceCount", 1),
+        region,
+        request["RoleArn"],
+        builtin=bool(image.channels) and not algorithm.get("ContainerEntrypoint"),
+        strict=strict,
+    )
+    for channel in channels:
+        channel_checks.check(channel, asked, objects)
 
 
 def check_compilation(request: Mapping[str, Any], objects: ObjectStore) -> None:
@@ -168,64 +174,3 @@ def _check_output(path: str, objects: ObjectStore, member: str = "S3OutputPath")
         raise Invalid(
             f"The bucket {bucket!r} of {member} {path!r} does not exist: create it, or name another"
         ) from None
-
-
-def _check_channel_names(names: list[str], image: Image) -> None:
-    if len(set(names)) < len(names):
-        raise Invalid(f"ChannelName must be unique within a training job; given are: {', '.join(names)}")
-    given = ", ".join(names) or "none"
-    missing = [name for name in image.required_channels if name not in names]
-    if missing:
-        raise Invalid(
-            f"Algorithm {image.repository} needs the channel {', '.join(missing)}. Channels given: {given}; "
-            f"it reads: {', '.join(image.channels)}"
-        )
-    unknown = [name for name in names if image.channels and name not in image.channels]
-    if unknown:
-        raise Invalid(
-            f"Algorithm {image.repository} has no channel {', '.join(unknown)}; it reads: {', '.join(image.channels)}"
-        )
-
-
-def _check_channel(channel: Mapping[str, Any], job_mode: str) -> None:
-    name = channel["ChannelName"]
-    source = channel["DataSource"].get("S3DataSource")
-    if source is None:
-        raise Invalid(f"channel {name}: only S3DataSource is offered here")
-    if source["S3DataType"] != "S3Prefix":
-        raise Invalid(f"channel {name}: S3DataType {source['S3DataType']} is not offered here yet, use S3Prefix")
-    mode = channel.get("InputMode", job_mode)
-    if mode == "Pipe":
-        raise Invalid(f"channel {name}: input mode Pipe is not offered here yet, use File")
-    if channel.get("CompressionType", "None") != "None":
-        raise Invalid(f"channel {name}: CompressionType {channel['CompressionType']} is not offered here yet, use None")
-
-
-def _check_data(channel: Mapping[str, Any], objects: ObjectStore, region: str, role: str) -> None:
-    """Something is there, and a .rec file is not empty."""
-    url = channel["DataSource"]["S3DataSource"]["S3Uri"]
-    bucket, prefix = bucket_and_key(url)
-    is_recordio = channel.get("ContentType", RECORDIO).startswith(RECORDIO)  # it may be, where nothing is said
-    found: Sequence[Object] = ()
-    no_bucket = ""
-    try:
-        found = objects.list(bucket, prefix, limit=1000 if is_recordio else 1).objects
-    except NotFound:
-        no_bucket = " Error message from S3: The specified bucket does not exist."
-    if not found:
-        raise Invalid(
-            f'No S3 objects found under S3 URL "{url}" given in input data source. Please ensure that the bucket '
-            f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
-            f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".{no_bucket}'
-        )
-    if is_recordio:
-        _check_records(channel["ChannelName"], list(found))
-
-
-def _check_records(channel: str, found: list[Object]) -> None:
-    empty = [item for item in found if item.key.endswith(".rec") and item.size == 0]
-    if empty:
-        raise Invalid(
-            f"Unable to start training. Empty .rec file in {channel} channel: s3://{empty[0].bucket}/{empty[0].key} "
-            "has 0 bytes. Make it again with im2rec and upload it."
-        )

@@ -10,11 +10,12 @@ from typing import Any
 
 from darkroom.contract.images import Image
 from darkroom.contract.layout import CACHE
+from darkroom.control import channels
 from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training, workers
 from darkroom.control.states.fleet import VariantPlan
-from darkroom.executors.base import Archive, Input, LogTarget, Task
+from darkroom.executors.base import Archive, LogTarget, Task
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
@@ -55,7 +56,9 @@ def training_task(job: Resource, image: Image, region: str, strict: bool = False
             "input/config/inputdataconfig.json": _text(_channels(request)),
             "input/config/resourceconfig.json": _text(_hosts(request["ResourceConfig"])),
         },
-        inputs=tuple(_input(channel) for channel in request.get("InputDataConfig", ())),
+        inputs=tuple(
+            channels.input_of(channel, algorithm["TrainingInputMode"]) for channel in request.get("InputDataConfig", ())
+        ),
         packs=True,
     )
 
@@ -81,17 +84,9 @@ def worker_task(
 
 
 def _channels(request: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """inputdataconfig.json: the members that SageMaker writes for each channel."""
+    """inputdataconfig.json."""
     mode = request["AlgorithmSpecification"]["TrainingInputMode"]
-    described = {}
-    for channel in request.get("InputDataConfig", ()):
-        source = channel["DataSource"]["S3DataSource"]
-        described[channel["ChannelName"]] = {
-            "TrainingInputMode": channel.get("InputMode", mode),
-            "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
-            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
-        } | ({"ContentType": channel["ContentType"]} if "ContentType" in channel else {})
-    return described
+    return {c["ChannelName"]: channels.described(c, mode) for c in request.get("InputDataConfig", ())}
 
 
 def _hosts(resources: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,10 +101,6 @@ def _hosts(resources: Mapping[str, Any]) -> dict[str, Any]:
         "instance_groups": [group],
         "network_interface_name": "lo",
     }
-
-
-def _input(channel: Mapping[str, Any]) -> Input:
-    return Input(channel["ChannelName"], *bucket_and_key(channel["DataSource"]["S3DataSource"]["S3Uri"]))
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,15 @@
   for it, also after a stop or a failure; the archives are complete and fsynced before ENDED.
 * LOST means: the launcher is gone and left no exit record (the machine went down, someone killed it). It never ran on.
 * A serving task that was ready and answers no ping for a good while is stopped by the executor itself.
+* A piped channel is a named pipe ``<channel>_<epoch>`` for each epoch, from 0: who opens one is given the whole channel
+  once, in order, and then its end; the pipe of the next epoch is there as soon as one is opened, and an earlier one may
+  be opened again until the next but one is. Readers may leave early. Memory stays flat, nothing is asked of the server:
+  what is piped was laid aside before the start. A fault on the way ends the task; it is never told as the end of data.
+* Tasks that name one ``gang`` find one MASTER_ADDR and MASTER_PORT in their environment, and nobody listens there when
+  the first of them is started. Another gang has another.
+* With ``checkpoints`` the folder holds what is stored there before the command starts; what the task writes to it is
+  stored all along, each file whole, and once more after the end, before the phase becomes ENDED or LOST. Nothing there
+  is ever deleted. What cannot be stored is said in the log.
 * ``forget`` removes every trace of an ended task but its log. Of one that has not ended it raises Conflict.
 * A task that is stopped before its command started ends with ``exit_code`` None, too.
 * ``watch`` names the one to call when ``observe`` may have a new answer. Calls come from other threads, may come too
@@ -26,18 +35,60 @@ from pathlib import Path
 from typing import Protocol
 
 
+class Source(StrEnum):
+    """How a channel names its objects: by the beginning of their keys, or in a file (``formats.manifests``)."""
+
+    PREFIX = "S3Prefix"
+    MANIFEST = "ManifestFile"
+    AUGMENTED = "AugmentedManifestFile"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One host's part: every ``count``-th object (or line of an augmented manifest), from number ``index`` on."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A channel that is read through named pipes. ``wrapped``: each object or attribute is a record of RecordIO.
+
+    ``seed``: the objects (or lines) come in another order each epoch, and shards are cut anew from it.
+    """
+
+    wrapped: bool = False
+    gzipped: bool = False  # unpacked on the way
+    seed: int | None = None
+
+
 @dataclass(frozen=True)
 class Input:
-    """One channel: every object of ``bucket`` whose key starts with ``prefix`` (a raw string prefix, as S3Prefix is).
+    """One channel. A PREFIX is every object of ``bucket`` whose key starts with ``prefix`` (a raw string prefix).
 
     Keys below a prefix that is a folder ("data/train/", or "data/train" before "data/train/a") land at their remainder
     after it; any other prefix is the beginning of names, which land at their remainder after its last "/". Keys that
-    would leave the channel's folder, or that need one path twice, end the task.
+    would leave the channel's folder, or that need one path twice, end the task. For the other sources ``prefix`` is the
+    key of the file; a MANIFEST's objects land by its own prefix. AUGMENTED channels are piped.
     """
 
     channel: str
     bucket: str
     prefix: str
+    source: Source = Source.PREFIX
+    attributes: tuple[str, ...] = ()  # of an augmented manifest: what is sent of each line, in this order
+    shard: Shard | None = None
+    pipe: Pipe | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the content of a folder below /opt/ml is kept between tasks: objects below a prefix."""
+
+    bucket: str
+    prefix: str  # ends with "/", or is empty
+    folder: str = "checkpoints"  # below /opt/ml
 
 
 @dataclass(frozen=True)
@@ -67,6 +118,8 @@ class Task:
     inputs: tuple[Input, ...] = ()
     archive: Archive | None = None
     packs: bool = False  # pack model and output data when the process has ended
+    gang: str = ""  # tasks of one name meet at one MASTER_ADDR and MASTER_PORT
+    checkpoints: Checkpoints | None = None
     serves: bool = False  # answers GET /ping on a unix socket named by DARKROOM_SOCKET once it is ready
 
 

@@ -20,8 +20,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from darkroom.contract import exits
 from darkroom.contract.logs import Writer
-from darkroom.executors import isolation, kernel, records
+from darkroom.executors import feeder, isolation, kernel, records
 from darkroom.executors.lines import Lines
 
 DEFAULT_GRACE_S = 30.0  # SIGTERM that did not come from the server: the machine is shutting down
@@ -111,8 +112,7 @@ def main(folder: str) -> None:
     else:
         _record(folder, records.LAUNCHED, {"pid": os.getpid(), "at_ms": _now_ms(), "isolation": isolated}, spec)
         if not os.path.exists(os.path.join(folder, records.STOP)):
-            exit_code = run(folder, spec, isolated, wake, log)
-            failure = _failure(spec["base"])
+            exit_code, failure = run(folder, spec, isolated, wake, log)
     log.sync()
     records.sync_folder(os.path.dirname(spec["log"]))
     _record(folder, records.EXITED, {"exit_code": exit_code, "failure": failure, "at_ms": _now_ms()}, spec)
@@ -122,15 +122,17 @@ def main(folder: str) -> None:
         os.execv(sys.executable, [sys.executable, "-P", "-m", "darkroom.executors.packing", folder])
 
 
-def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -> int:
-    """Run the command to its end; its exit code, negative for the signal that ended it."""
+def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -> tuple[int, str]:
+    """Run the command to its end: its exit code, negative for the signal that ended it, and why it failed."""
+    feeding = _start_feeder(folder, spec, isolated) if spec["pipes"] else None
+    trouble: str | None = None
     output, job_output = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(output, False)
     job = Job(spec, isolated, job_output)
     os.close(job_output)
     lines, poll = Lines(), select.poll()
-    poll.register(output, select.POLLIN)
-    poll.register(wake, select.POLLIN)
+    for heard in (output, wake, *(() if feeding is None else (feeding,))):
+        poll.register(heard, select.POLLIN)
     kill_at: float | None = None
     while True:
         ready = dict(poll.poll(_wait_ms(time.monotonic(), lines.due, kill_at)))
@@ -138,6 +140,10 @@ def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -
         if output in ready and not _copy(output, lines, log):
             poll.unregister(output)
         log.write(lines.tick(now))
+        if feeding in ready and feeding is not None:  # before the end is collected: that ends the feeder, too
+            trouble = feeder.heard(feeding)
+            poll.unregister(feeding)
+            job.signal(signal.SIGKILL)
         if wake in ready:
             if signal.SIGTERM in os.read(wake, 4096):
                 kill_at = _end(job, folder, now, kill_at)
@@ -148,7 +154,23 @@ def run(folder: str, spec: dict[str, Any], isolated: str, wake: int, log: Log) -
         if job.status is not None:
             break
     _drain(output, lines, log)
-    return os.waitstatus_to_exitcode(job.status)
+    if trouble is not None:
+        return _in_trouble(trouble, log)
+    return os.waitstatus_to_exitcode(job.status), _failure(spec["base"])
+
+
+def _start_feeder(folder: str, spec: dict[str, Any], isolated: str) -> int:
+    view = isolation.OPT_ML if isolated == isolation.NAMESPACE else spec["base"]
+    return feeder.start(folder, view, spec["base"])
+
+
+def _in_trouble(trouble: str, log: Log) -> tuple[int, str]:
+    """Exit code and failure of a job that was ended because its pipes could not be fed."""
+    if trouble:
+        log.write([f"darkroom: {trouble}"])
+        return exits.CLIENT_ERROR, trouble[: records.FAILURE_CHARS]
+    log.write(["darkroom: the process that feeds the job's pipes was killed, so the job was ended"])
+    return -signal.SIGKILL, ""
 
 
 def _become_command(spec: dict[str, Any], isolated: str, output: int, launcher: int) -> None:

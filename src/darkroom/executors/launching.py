@@ -8,7 +8,7 @@ from pathlib import Path
 
 from darkroom.contract.layout import BASE_DIR, OPT_ML, SOCKET, Layout
 from darkroom.executors import locks, records
-from darkroom.executors.base import Archive, Input, LogTarget, Task
+from darkroom.executors.base import Archive, Checkpoints, Input, LogTarget, Pipe, Shard, Source, Task
 from darkroom.executors.environments import Environment, variables
 from darkroom.executors.isolation import FOLDER, NAMESPACE
 from darkroom.executors.leftovers import MARK
@@ -29,6 +29,7 @@ def spec(
         FOLDER: _world(task, environment, folder / records.BASE, folder, socket),
         "log": str(log),
         "packs": task.packs,
+        "pipes": any(channel.pipe for channel in task.inputs),
         "changes": str(changes),
     }
 
@@ -66,14 +67,26 @@ def task_record(task: Task) -> Record:
 
 
 def task_from(record: Record) -> Task:
-    archive = record["archive"]
+    archive, checkpoints = record["archive"], record.get("checkpoints")
     nested = {
         "command": tuple(record["command"]),
         "log": LogTarget(**record["log"]),
-        "inputs": tuple(Input(**channel) for channel in record["inputs"]),
+        "inputs": tuple(_input_from(channel) for channel in record["inputs"]),
         "archive": None if archive is None else Archive(**archive),
+        "checkpoints": None if checkpoints is None else Checkpoints(**checkpoints),
     }
     return Task(**record | nested)
+
+
+def _input_from(record: Record) -> Input:
+    shard, pipe = record.get("shard"), record.get("pipe")
+    nested = {
+        "source": Source(record.get("source", Source.PREFIX)),
+        "attributes": tuple(record.get("attributes", ())),
+        "shard": None if shard is None else Shard(**shard),
+        "pipe": None if pipe is None else Pipe(**pipe),
+    }
+    return Input(**record | nested)
 
 
 def _world(task: Task, environment: Environment, base: Path, folder: Path, socket: Path) -> Record:

@@ -19,12 +19,13 @@ from darkroom.errors import Conflict, Invalid
 from darkroom.executors import launching, locks, observing, records, sockets
 from darkroom.executors.base import Observation, Phase, Task
 from darkroom.executors.environments import ENVIRONMENTS, Environment
+from darkroom.executors.faults import StagingFailed, Stopped
 from darkroom.executors.isolation import AUTO, MODES
 from darkroom.executors.launching import LAUNCHER, PACKING
 from darkroom.executors.leftovers import kill_marked
 from darkroom.executors.probes import ping
 from darkroom.executors.removal import remove
-from darkroom.executors.staging import StagingFailed, Stopped, stage
+from darkroom.executors.staging import stage
 from darkroom.executors.watcher import Watcher
 from darkroom.objects.base import ObjectStore
 from darkroom.telemetry.logs import LogStore

@@ -7,34 +7,30 @@ Where each key lands is decided by pure functions. Knows no process.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from darkroom.contract.layout import Layout
 from darkroom.errors import DarkroomError
 from darkroom.executors.base import Archive, Input, Task
+from darkroom.executors.faults import StagingFailed
+from darkroom.executors.pinning import PIPES, pin
 from darkroom.executors.removal import remove
+from darkroom.executors.sources import objects, url_of
 from darkroom.formats.archives import BadArchive, unpack
 from darkroom.objects.base import Object, ObjectStore
 
-PAGE = 1000
 WRITE_BITS = 0o222
 
 
-class StagingFailed(Exception):
-    """The task cannot start: the message names the object, or the file, and the reason."""
-
-
-class Stopped(Exception):
-    """The task was stopped while its input was being laid out."""
-
-
 def stage(task: Task, base: Path, store: ObjectStore, stopped: Callable[[], bool]) -> None:
-    """Lay out everything below ``base``. May be run again over what an earlier run left.
+    """Lay out everything below ``base``, and what is piped beside it. May be run again over what an earlier run left.
 
     Raises StagingFailed, or Stopped soon after ``stopped`` says so.
     """
+    pipes = base.parent / PIPES
     remove(base)
+    remove(pipes)
     layout = Layout(base)
     for folder in (layout.config, layout.data, layout.model, layout.output_data, layout.checkpoints, layout.code):
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +38,11 @@ def stage(task: Task, base: Path, store: ObjectStore, stopped: Callable[[], bool
         for name, text in task.files.items():
             _write_file(base, name, text)
         for channel in task.inputs:
-            _stage_channel(channel, layout.channel(channel.channel), store, stopped)
+            _check_name(channel)
+            if channel.pipe is not None:
+                pin(channel, pipes / channel.channel, layout, store, place, stopped)
+            else:
+                _stage_channel(channel, layout.channel(channel.channel), store, stopped)
         if task.archive is not None:
             _stage_archive(task.archive, layout.model, base, store)
     except (DarkroomError, BadArchive) as error:
@@ -82,37 +82,29 @@ def _write_file(base: Path, name: str, text: str) -> None:
     path.write_text(text)
 
 
-def _stage_channel(channel: Input, folder: Path, store: ObjectStore, stopped: Callable[[], bool]) -> None:
-    url = f"s3://{channel.bucket}/{channel.prefix}"
+def _check_name(channel: Input) -> None:
     if Path(channel.channel).name != channel.channel or channel.channel == "..":
         raise StagingFailed(f"channel name {channel.channel!r} cannot be a folder name")
+
+
+def _stage_channel(channel: Input, folder: Path, store: ObjectStore, stopped: Callable[[], bool]) -> None:
     folder.mkdir(exist_ok=True)
     staged = 0
-    for item in _objects(channel, store):
-        if stopped():
-            raise Stopped
-        staged += _stage_object(item, channel, folder, store)
+    for item, prefix in objects(channel, store, stopped):
+        _stage_object(item, prefix, channel, folder, store)
+        staged += 1
     if not staged:
         raise StagingFailed(
-            f'No S3 objects found under S3 URL "{url}" given in input data source of channel {channel.channel!r}.'
+            f'No S3 objects found under S3 URL "{url_of(channel)}" given in input data source of channel '
+            f"{channel.channel!r}."
         )
 
 
-def _objects(channel: Input, store: ObjectStore) -> Iterator[Object]:
-    after: str | None = ""
-    while after is not None:
-        page = store.list(channel.bucket, prefix=channel.prefix, after=after, limit=PAGE)
-        yield from page.objects
-        after = page.next
-
-
-def _stage_object(item: Object, channel: Input, folder: Path, store: ObjectStore) -> bool:
-    """Put one object in its place; False for a folder marker."""
-    if item.key.endswith("/") and item.size == 0:
-        return False
+def _stage_object(item: Object, prefix: str, channel: Input, folder: Path, store: ObjectStore) -> None:
+    """Put one object in its place, told from ``prefix``."""
     url = f"s3://{item.bucket}/{item.key}"
     try:
-        parts = destination(item.key, channel.prefix)
+        parts = destination(item.key, prefix)
         if parts is None or item.key.endswith("/"):
             raise ValueError("its name ends with a slash, but it has content")
         path = folder.joinpath(*parts)
@@ -127,7 +119,6 @@ def _stage_object(item: Object, channel: Input, folder: Path, store: ObjectStore
         ) from None
     except OSError as error:
         raise StagingFailed(f"cannot lay out object {url} in channel {channel.channel!r}: {error.strerror}") from None
-    return True
 
 
 def place(item: Object, path: Path, store: ObjectStore) -> None:

@@ -164,7 +164,7 @@ class RecordWriter:
         if len(payload) > MAX_LENGTH:
             raise ValueError(f"a record of {len(payload)} bytes is too long: RecordIO holds less than 512 MiB each")
         offset = self._data.tell()
-        self._data.writelines(_framed(bytes(payload)))
+        self._data.writelines(framed(bytes(payload)))
         self._index.write(f"{self.count if key is None else key}\t{offset}\n")
         self.count += 1
         return offset
@@ -263,8 +263,8 @@ class _Frames:
         return RecordError(self.file, offset, reason)
 
 
-def _framed(payload: bytes) -> Iterator[bytes]:
-    """The frames of one record."""
+def framed(payload: bytes) -> Iterator[bytes]:
+    """The frames of one record, in pieces to be written one after the other."""
     cuts = list(_aligned_magics(payload))
     begins = [0, *(cut + 4 for cut in cuts)]
     ends = [*cuts, len(payload)]
