@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
+from darkroom.networks.first_layer import normalised_conv
 
 BN_EPS = 2e-5
 BN_MOMENTUM = 0.1  # weight of the new batch; MXNet's 0.9 is the weight of the old average
@@ -76,8 +77,7 @@ class ResNet(nn.Module):
         self.fc1 = nn.Linear(inputs, architecture.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        x: Tensor = self.bn_data(images if images.is_floating_point() else images.float())
-        x = self.conv0(x)
+        x = normalised_conv(self.bn_data, self.conv0, images if images.is_floating_point() else images.float())
         if not self.architecture.small_stem:
             x = functional.max_pool2d(functional.relu(self.bn0(x), inplace=True), 3, stride=2, padding=1)
         for name in self.units:
