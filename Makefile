@@ -36,7 +36,7 @@ test: $(READY)
 
 quick: $(READY)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q --numprocesses auto -m "not clients and not slow"
+	@$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m "not clients and not slow"
 
 fix: $(READY)
 	@$(BIN)/ruff format .

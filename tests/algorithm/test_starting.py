@@ -18,6 +18,8 @@ from darkroom.networks.mxnet import to_arrays
 from darkroom.networks.weights_folder import Record, write_record
 from tests.networks.published import publish
 
+pytestmark = pytest.mark.slow
+
 GIVEN = {"num_classes": "3", "num_layers": "18", "image_shape": "3,40,40", "use_pretrained_model": "1"}
 
 

@@ -17,6 +17,8 @@ from darkroom.networks import registry, weights_folder
 from darkroom.networks.registry import Published
 from tests.networks.published import publish, torchvision_state
 
+pytestmark = pytest.mark.slow
+
 CONTENT = bytes(range(256)) * 4000
 
 

@@ -15,6 +15,8 @@ from darkroom.serving.predictor import UnusableModel, load, predict
 from tests.imaging.pictures import blocks, file_of
 from tests.serving import models
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
