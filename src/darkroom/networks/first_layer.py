@@ -1,6 +1,6 @@
 """Normalising the images and the first convolution, with a short way back: the one parameter before the convolution is
-a shift of each channel, whose gradient is a sum over the image. The image's own gradient, a tenth of a training step, is
-never computed. Same numbers as the two layers one after the other, up to rounding.
+a shift of each channel, whose gradient is a sum over the image. The image's own gradient, a tenth of a training step,
+is never computed. Same numbers as the two layers one after the other, up to rounding.
 """
 
 from typing import Any
