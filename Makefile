@@ -11,7 +11,7 @@ SHELL := /bin/bash
 help:
 	@echo "make demo    train on bundled photos, deploy, predict photos it has not seen (a few minutes)"
 	@echo "make test    everything CI checks: style, types, arrows, all tests with the real clients"
-	@echo "make quick   style, types, arrows and the fast tests (under a minute)"
+	@echo "make quick   style, types, arrows and the fast tests (about a minute)"
 	@echo "make serve   start the server in the foreground"
 	@echo "make fix     format and mend style"
 	@echo "make docs    write the generated reference pages"
