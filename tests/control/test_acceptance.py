@@ -40,6 +40,15 @@ def test_any_machine_trains_here_and_only_gpus_where_aws_is_wanted(objects: Any)
     )
 
 
+def test_several_hosts_are_for_programs_that_can_share_their_work(objects: Any) -> None:
+    two = {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+    own = {"TrainingImage": "image-classification:1", "TrainingInputMode": "File", "ContainerEntrypoint": ["mine"]}
+    request = training_request(ResourceConfig=two, AlgorithmSpecification=own)
+    acceptance.check_training(request, BUILT_IN, objects, "us-east-1", False)
+    with pytest.raises(Invalid, match=r"InstanceCount 2 is not offered here yet .* one host, set it to 1"):
+        acceptance.check_training(training_request(ResourceConfig=two), BUILT_IN, objects, "us-east-1", False)
+
+
 def test_what_does_no_harm_is_accepted(objects: Any) -> None:
     sharded = channel("train", "s3://photos/train", ShuffleConfig={"Seed": 1}, InputMode="FastFile")
     sharded["DataSource"]["S3DataSource"]["S3DataDistributionType"] = "ShardedByS3Key"

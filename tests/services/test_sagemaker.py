@@ -302,8 +302,8 @@ def test_names_are_unique_and_unknown_ones_are_said(live: Live) -> None:
         ({"InputDataConfig": [channel("a", "s3://photos/train")] * 2}, "ChannelName must be unique"),
         ({"OutputDataConfig": {"S3OutputPath": "s3://nobucket/x"}}, "The bucket 'nobucket' of S3OutputPath"),
         (
-            {"ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 1}},
-            "InstanceCount 2 is not offered here yet",
+            {"ResourceConfig": {"InstanceCount": 17, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 1}},
+            "InstanceCount 17 is too many: all hosts of a job run on this machine, at most 16",
         ),
         ({"CheckpointConfig": {"S3Uri": "s3://photos/c"}}, "CheckpointConfig is not offered here yet"),
         (

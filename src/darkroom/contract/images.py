@@ -22,6 +22,7 @@ class Image:
     metrics: tuple[MetricDefinition, ...] = ()
     channels: tuple[str, ...] = ()  # names it reads; empty: any
     required_channels: tuple[str, ...] = ()
+    several_hosts: bool = True  # whether its training can be shared out
     gpu_only: bool = False  # on AWS; here only where the setting ``strict`` asks for AWS's refusals
 
 
@@ -47,6 +48,7 @@ IMAGES = {
             metrics=IMAGE_CLASSIFICATION,
             channels=("train", "validation", "train_lst", "validation_lst", "model"),
             required_channels=("train",),
+            several_hosts=False,
             gpu_only=True,
         ),
         # Either URI serves either artifact: people mix them up, and nothing is gained by refusing.

@@ -17,6 +17,7 @@ from darkroom.errors import Invalid, NotFound
 from darkroom.objects.base import ObjectStore
 
 GPU_TYPE = re.compile(r"^ml\.[pg]\d")
+MOST_HOSTS = 16
 NEEDED = ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition")
 
 
@@ -36,7 +37,8 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
         raise Invalid("OutputDataConfig.CompressionType NONE is not offered here: leave it out for a model.tar.gz")
     if not image.train and not algorithm.get("ContainerEntrypoint"):
         raise Invalid(f"image {algorithm.get('TrainingImage')!r} serves models; it does not train")
-    _check_resources(request.get("ResourceConfig", {}), image, strict)
+    builtin = not algorithm.get("ContainerEntrypoint")
+    _check_resources(request.get("ResourceConfig", {}), image, builtin, strict)
     if request.get("CheckpointConfig"):
         raise Invalid("CheckpointConfig is not offered here yet: leave it out, the job keeps its model without it")
     _check_metrics(algorithm.get("MetricDefinitions", ()))
@@ -48,7 +50,7 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
         request["ResourceConfig"].get("InstanceCount", 1),
         region,
         request["RoleArn"],
-        builtin=bool(image.channels) and not algorithm.get("ContainerEntrypoint"),
+        builtin=builtin and bool(image.channels),
         strict=strict,
     )
     for channel in channels:
@@ -133,12 +135,19 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
             )
 
 
-def _check_resources(resources: Mapping[str, Any], image: Image, strict: bool) -> None:
+def _check_resources(resources: Mapping[str, Any], image: Image, builtin: bool, strict: bool) -> None:
     if resources.get("InstanceGroups"):
         raise Invalid("ResourceConfig.InstanceGroups is not offered here: give InstanceType and InstanceCount")
     count = resources.get("InstanceCount", 1)
-    if count > 1:
-        raise Invalid(f"InstanceCount {count} is not offered here yet: training runs on one host, set it to 1")
+    if count > 1 and builtin and not image.several_hosts:
+        raise Invalid(
+            f"InstanceCount {count} is not offered here yet for algorithm {image.repository}: it trains on one host, "
+            "set it to 1"
+        )
+    if count > MOST_HOSTS:
+        raise Invalid(
+            f"InstanceCount {count} is too many: all hosts of a job run on this machine, at most {MOST_HOSTS}"
+        )
     kind = resources.get("InstanceType", "")
     if strict and image.gpu_only and not GPU_TYPE.match(kind):
         raise Invalid(

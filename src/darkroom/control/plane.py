@@ -301,8 +301,10 @@ class Control:
         waiting = sorted((job for jobs in found for job in jobs), key=lambda job: job.id)
         if not waiting:
             return []
-        running = sum(len(self._store.in_states(kind, life.HOLDS_CAPACITY)) for kind, life in LIVES.items())
-        let_in = {job.id for job in scheduler.admitted(waiting, running, self._settings.max_training_jobs)}
+        held = (self._store.in_states(kind, life.HOLDS_CAPACITY) for kind, life in LIVES.items())
+        running = sum(training.hosts_of(job) for jobs in held for job in jobs)
+        limit = self._settings.max_training_jobs
+        let_in = {job.id for job in scheduler.admitted(waiting, running, limit, training.hosts_of)}
         changed = []
         for job in waiting:
             life = LIVES[job.kind]

@@ -15,32 +15,34 @@ from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training, workers
 from darkroom.control.states.fleet import VariantPlan
-from darkroom.executors.base import Archive, LogTarget, Task
+from darkroom.executors.base import Archive, Gang, LogTarget, Task
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
-HOST = "algo-1"
 
 
-def training_log(job: Resource) -> LogTarget:
-    """Where the job's only host writes."""
-    return LogTarget(TRAINING_LOGS, f"{job.name}/{HOST}-{int(job.created.timestamp())}")
+def training_log(job: Resource, host: int = 1) -> LogTarget:
+    """Where one of the job's hosts writes, in every attempt."""
+    return LogTarget(TRAINING_LOGS, f"{job.name}/{training.HOST}{host}-{int(job.created.timestamp())}")
 
 
 def worker_log(endpoint_name: str, variant: str, task_id: str) -> LogTarget:
     return LogTarget(f"{ENDPOINT_LOGS}/{endpoint_name}", f"{variant}/{workers.instance_id(task_id)}")
 
 
-def training_task(job: Resource, image: Image, region: str, strict: bool = False, weights: str = "") -> Task:
-    """The task of a training job with one host. ``strict`` reaches the job as DARKROOM_STRICT, ``weights`` (the folder
-    of pretrained ones) as DARKROOM_WEIGHTS."""
+def training_task(
+    job: Resource, image: Image, region: str, strict: bool = False, weights: str = "", host: int = 1
+) -> Task:
+    """The task of one host, numbered from 1. ``strict`` reaches the job as DARKROOM_STRICT, ``weights`` (the folder of
+    pretrained ones) as DARKROOM_WEIGHTS. What the first host leaves is the artifact."""
     request = job.request
     algorithm = request["AlgorithmSpecification"]
+    hosts = training.hosts_of(job)
     entry = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
     return Task(
-        id=training.task_id(job),
+        id=training.task_id(job, host),
         command=entry or image.train,
-        log=training_log(job),
+        log=training_log(job, host),
         environment_name=image.environment,
         variables={
             **({"DARKROOM_STRICT": "1"} if strict else {}),
@@ -54,12 +56,14 @@ def training_task(job: Resource, image: Image, region: str, strict: bool = False
         files={
             "input/config/hyperparameters.json": _text(request.get("HyperParameters", {})),
             "input/config/inputdataconfig.json": _text(_channels(request)),
-            "input/config/resourceconfig.json": _text(_hosts(request["ResourceConfig"])),
+            "input/config/resourceconfig.json": _text(_hosts(request["ResourceConfig"], host, hosts)),
         },
         inputs=tuple(
-            channels.input_of(channel, algorithm["TrainingInputMode"]) for channel in request.get("InputDataConfig", ())
+            channels.input_of(channel, algorithm["TrainingInputMode"], host - 1, hosts)
+            for channel in request.get("InputDataConfig", ())
         ),
-        packs=True,
+        packs=host == 1,
+        gang=Gang(_gang(job), hosts) if hosts > 1 else None,
     )
 
 
@@ -89,18 +93,24 @@ def _channels(request: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {c["ChannelName"]: channels.described(c, mode) for c in request.get("InputDataConfig", ())}
 
 
-def _hosts(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """resourceconfig.json of one host."""
+def _hosts(resources: Mapping[str, Any], host: int, hosts: int) -> dict[str, Any]:
+    """resourceconfig.json of one host. All of them are on this machine."""
     kind = resources.get("InstanceType", "local")
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": kind, "hosts": [HOST]}
+    names = sorted(f"{training.HOST}{number}" for number in range(1, hosts + 1))
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": kind, "hosts": names}
     return {
-        "current_host": HOST,
+        "current_host": f"{training.HOST}{host}",
         "current_instance_type": kind,
         "current_group_name": "homogeneousCluster",
-        "hosts": [HOST],
+        "hosts": names,
         "instance_groups": [group],
         "network_interface_name": "lo",
     }
+
+
+def _gang(job: Resource) -> str:
+    """Where the hosts of one attempt meet; of the next, elsewhere: the last one's connections may linger."""
+    return f"{training.task_id(job)}-gang"
 
 
 def _text(value: Any) -> str:

@@ -38,16 +38,20 @@ class TrainingJobs:
         self._settings, self._image_of, self._now = settings, image_of, now
 
     def look(self, job: Resource) -> Facts:
-        """Observe the task; where it runs or has just ended, read its metrics too."""
-        task = training.task_id(job)
-        seen = self._executor.observe(task)
+        """Observe the tasks; where the first runs or has just ended, read its metrics too."""
+        attempts = range(training.attempt_of(job) + 1) if job.state in training.ENDED else [training.attempt_of(job)]
+        tasks = [task for attempt in attempts for task in training.task_ids(job, attempt)]
+        seen = {task: self._executor.observe(task) for task in tasks}
         if job.state in training.ENDED or job.state == training.State.PENDING:
-            return Facts({task: seen})
-        over = seen.phase is Phase.ABSENT or "uploaded" in job.observed
+            return Facts(seen)
+        over = seen[tasks[0]].phase is Phase.ABSENT or "uploaded" in job.observed
         found = {} if over else self._read_metrics(job)
-        failed = seen.phase is Phase.LOST or (seen.phase is Phase.ENDED and seen.exit_code != 0)
-        tails = {task: tail(self._logs, plans.training_log(job))} if failed else {}
-        return Facts({task: seen}, tails, found)
+        tails = {
+            task: tail(self._logs, plans.training_log(job, host))
+            for host, task in enumerate(tasks, 1)
+            if seen[task].phase is Phase.LOST or (seen[task].phase is Phase.ENDED and seen[task].exit_code != 0)
+        }
+        return Facts(seen, tails, found)
 
     def decide(self, job: Resource, facts: Facts, now: datetime) -> Decision:
         return training.decide(job, facts, now, self._settings)
@@ -55,8 +59,8 @@ class TrainingJobs:
     def act(self, job: Resource, action: Action) -> Mapping[str, Any]:
         """Carry out one action; answers what is to be remembered of it. Doing it twice does it once."""
         match action:
-            case Start():
-                return self._start(job)
+            case Start(task):
+                return self._start(job, training.task_ids(job).index(task) + 1)
             case Stop(task, grace_s):
                 self._executor.stop(task, grace_s)
             case Upload(task):
@@ -67,13 +71,13 @@ class TrainingJobs:
                 raise AssertionError(f"a training job has no use for {action}")
         return {}
 
-    def _start(self, job: Resource) -> Mapping[str, Any]:
+    def _start(self, job: Resource, host: int) -> Mapping[str, Any]:
         """What can never start (an image that is no longer offered, …) fails the job; other faults are tried again."""
         try:
             image = self._image_of(job.request["AlgorithmSpecification"]["TrainingImage"])
             settings = self._settings
             weights = str(settings.weights_folder)
-            self._executor.start(plans.training_task(job, image, settings.region, settings.strict, weights))
+            self._executor.start(plans.training_task(job, image, settings.region, settings.strict, weights, host))
         except Invalid as error:
             return {"start_failure": str(error)}
         return {}

@@ -16,8 +16,8 @@
   once, in order, and then its end; the pipe of the next epoch is there as soon as one is opened, and an earlier one may
   be opened again until the next but one is. Readers may leave early. Memory stays flat, nothing is asked of the server:
   what is piped was laid aside before the start. A fault on the way ends the task; it is never told as the end of data.
-* Tasks that name one ``gang`` find one MASTER_ADDR and MASTER_PORT in their environment, and nobody listens there when
-  the first of them is started. Another gang has another.
+* Tasks of one gang find one MASTER_ADDR and MASTER_PORT in their environment, and nobody listens there when the first
+  of them is started. Another gang has another. Those on one machine share its cores out by OMP_NUM_THREADS.
 * With ``checkpoints`` the folder holds what is stored there before the command starts; what the task writes to it is
   stored all along, each file whole, and once more after the end, before the phase becomes ENDED or LOST. Nothing there
   is ever deleted. What cannot be stored is said in the log.
@@ -106,6 +106,14 @@ class LogTarget:
 
 
 @dataclass(frozen=True)
+class Gang:
+    """Tasks that work together, each a host of one job. Every one of them names the same."""
+
+    name: str  # as a task id
+    size: int
+
+
+@dataclass(frozen=True)
 class Task:
     """What to run. ``command`` may hold ``{python}``: the interpreter of ``environment_name``."""
 
@@ -118,7 +126,7 @@ class Task:
     inputs: tuple[Input, ...] = ()
     archive: Archive | None = None
     packs: bool = False  # pack model and output data when the process has ended
-    gang: str = ""  # tasks of one name meet at one MASTER_ADDR and MASTER_PORT
+    gang: Gang | None = None
     checkpoints: Checkpoints | None = None
     serves: bool = False  # answers GET /ping on a unix socket named by DARKROOM_SOCKET once it is ready
 

@@ -29,7 +29,7 @@ from darkroom.contract.layout import Layout
 from darkroom.executors import kernel
 from darkroom.executors.feeder import TROUBLE_FD
 from darkroom.executors.pinning import FILES, PIPE, PIPES, PLAN, Row
-from darkroom.formats.recordio import framed
+from darkroom.formats.framing import framed
 
 PIPE_BYTES = 2**20
 CHUNK_BYTES = 2**20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from darkroom.contract.layout import BASE_DIR, OPT_ML, SOCKET, Layout
 from darkroom.executors import locks, records
-from darkroom.executors.base import Archive, Checkpoints, Input, LogTarget, Pipe, Shard, Source, Task
+from darkroom.executors.base import Archive, Checkpoints, Gang, Input, LogTarget, Pipe, Shard, Source, Task
 from darkroom.executors.environments import Environment, variables
 from darkroom.executors.isolation import FOLDER, NAMESPACE
 from darkroom.executors.leftovers import MARK
@@ -67,12 +67,13 @@ def task_record(task: Task) -> Record:
 
 
 def task_from(record: Record) -> Task:
-    archive, checkpoints = record["archive"], record.get("checkpoints")
+    archive, checkpoints, gang = record["archive"], record.get("checkpoints"), record.get("gang")
     nested = {
         "command": tuple(record["command"]),
         "log": LogTarget(**record["log"]),
         "inputs": tuple(_input_from(channel) for channel in record["inputs"]),
         "archive": None if archive is None else Archive(**archive),
+        "gang": None if gang is None else Gang(**gang),
         "checkpoints": None if checkpoints is None else Checkpoints(**checkpoints),
     }
     return Task(**record | nested)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from darkroom.executors.faults import StagingFailed, Stopped
 from darkroom.executors.isolation import AUTO, MODES
 from darkroom.executors.launching import LAUNCHER, PACKING
 from darkroom.executors.leftovers import kill_marked
+from darkroom.executors.meeting import Meetings
 from darkroom.executors.probes import ping
 from darkroom.executors.removal import remove
 from darkroom.executors.staging import stage
@@ -57,6 +59,7 @@ class LocalExecutor:
         self._trash.mkdir(exist_ok=True)
         for left in self._trash.iterdir():  # by a forget that was interrupted
             remove(left)
+        self._meetings = Meetings(root / "gangs")
         self._store, self._logs, self._environments = store, logs, environments
         self._isolation, self._now = isolation, now
         self._starting = threading.Lock()
@@ -77,6 +80,8 @@ class LocalExecutor:
     def start(self, task: Task) -> None:
         if not TASK_ID.fullmatch(task.id):
             raise Invalid(f"task id {task.id!r} must be letters, digits and hyphens, at most 151 of them")
+        if task.gang and not TASK_ID.fullmatch(task.gang.name):
+            raise Invalid(f"gang {task.gang.name!r} must be letters, digits and hyphens, at most 151 of them")
         folder = self._folder(task.id)
         with self._starting:
             if records.read(folder, records.TASK) is not None:
@@ -109,8 +114,11 @@ class LocalExecutor:
         sockets.discard(self._socket(task_id))
         self._ready.discard(task_id)
         self._cleared.discard(task_id)
+        gang = self._gang(task_id)
         with suppress(FileNotFoundError):
             remove(self._folder(task_id).rename(self._trash / task_id))
+        if gang and gang not in map(self._gang, self.tasks()):
+            self._meetings.forget(gang)
 
     def tasks(self) -> list[str]:
         return sorted(entry.name for entry in self._tasks.iterdir() if (entry / records.TASK).exists())
@@ -174,6 +182,8 @@ class LocalExecutor:
                 sockets.prepare(self._socket(task_id))
             stage(task, folder / records.BASE, self._store, lambda: stop.exists() or self._closing.is_set())
             log = self._logs.path(task.log.group, task.log.stream)
+            if task.gang is not None:
+                task = replace(task, variables={**self._meetings.variables(task.gang), **task.variables})
             spec = launching.spec(
                 task, folder, environment, self._isolation, log, self._socket(task_id), self._watcher.fifo
             )
@@ -257,6 +267,11 @@ class LocalExecutor:
 
     def _folder(self, task_id: str) -> Path:
         return self._tasks / task_id
+
+    def _gang(self, task_id: str) -> str:
+        record = records.read(self._folder(task_id), records.TASK)
+        gang = record.get("gang") if record else None
+        return str(gang["name"]) if gang else ""
 
     def _socket(self, task_id: str) -> Path:
         return sockets.path_for(self._root, task_id)

@@ -17,7 +17,7 @@ from darkroom.contract.layout import Layout
 from darkroom.executors.base import Input, Source
 from darkroom.executors.faults import StagingFailed
 from darkroom.executors.sources import lines, objects, url_of
-from darkroom.formats.recordio import MAX_LENGTH
+from darkroom.formats.framing import MAX_LENGTH
 from darkroom.objects.base import Object, ObjectStore
 
 PIPES, PLAN, PIPE, FILES = "pipes", "plan.jsonl", "pipe.json", "files"

@@ -2,10 +2,7 @@
 
 Knows framing and headers only: what is inside an image, or which label is right, is not asked here.
 
-A record is ``u32 magic, u32 (flag << 29 | length), payload, zeros to a multiple of 4``, all little-endian; records
-follow each other with nothing around them. Where a payload holds the magic at a multiple of 4 from its start, the
-writer splits it there (flags first, middle, last) and drops those four bytes; the reader puts them back. [dmlc-core
-recordio.h]
+How a record is framed is told in ``framing``.
 """
 
 import mmap
@@ -19,12 +16,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-MAGIC = 0xCED7230A
-MAX_LENGTH = (1 << 29) - 1  # what 29 bits can say
-WHOLE, FIRST, MIDDLE, LAST = range(4)
+from darkroom.formats.framing import FIRST, FRAME, LAST, MAGIC, MAGIC_BYTES, MAX_LENGTH, MIDDLE, WHOLE, framed
 
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
-_FRAME = struct.Struct("<II")
 _IMAGE = struct.Struct("<IfQQ")  # number of labels after the header (0: the one in it), label, id, id2
 _MAX_ID = (1 << 64) - 1
 
@@ -90,9 +83,9 @@ def stream(source: BinaryIO, name: str) -> Iterator[bytes]:
     """Payloads in order out of what can be read once only, such as a pipe; one is in memory at a time. ``name`` is for
     messages. Raises RecordError."""
     offset, parts = 0, list[bytes]()
-    while header := source.read(_FRAME.size):
+    while header := source.read(FRAME.size):
         frames = _Frames(memoryview(header), name)
-        if len(header) < _FRAME.size:
+        if len(header) < FRAME.size:
             raise frames.error(offset, "it ends inside a record header; pack it again")
         flag, length = frames.header(0, at=offset)
         if (flag in (WHOLE, FIRST)) == bool(parts):
@@ -101,9 +94,9 @@ def stream(source: BinaryIO, name: str) -> Iterator[bytes]:
         if len(body) < length + -length % 4:
             raise frames.error(offset, f"the record announces {length} bytes but only {len(body)} follow")
         parts.append(body[:length])
-        offset += _FRAME.size + len(body)
+        offset += FRAME.size + len(body)
         if flag in (WHOLE, LAST):
-            yield _MAGIC_BYTES.join(parts)
+            yield MAGIC_BYTES.join(parts)
             parts = []
     if parts:
         raise RecordError(name, offset, "it ends before the last part of a split record; pack it again")
@@ -233,14 +226,14 @@ class _Frames:
             if flag not in (MIDDLE, LAST):
                 raise self.error(here, "a new record begins before the split one is complete; pack the file again")
             parts.append(self.view[begin:end])
-        return memoryview(_MAGIC_BYTES.join(parts)), after
+        return memoryview(MAGIC_BYTES.join(parts)), after
 
     def frame(self, offset: int) -> tuple[int, int, int, int]:
         """Flag, begin and end of the payload, and end of the padding. Every frame ends past its ``offset``."""
-        if offset + _FRAME.size > len(self.view):
+        if offset + FRAME.size > len(self.view):
             raise self.error(offset, "the file ends inside a record header; copy or pack it again")
         flag, length = self.header(offset, at=offset)
-        begin = offset + _FRAME.size
+        begin = offset + FRAME.size
         end = begin + length
         after = end + -length % 4
         if after > len(self.view):
@@ -250,7 +243,7 @@ class _Frames:
 
     def header(self, offset: int, at: int) -> tuple[int, int]:
         """Flag and length of the frame whose header lies at ``offset``; ``at`` is the place that an error names."""
-        magic, word = _FRAME.unpack_from(self.view, offset)
+        magic, word = FRAME.unpack_from(self.view, offset)
         if magic != MAGIC:
             reason = f"expected the RecordIO magic ced7230a, found {magic:08x}; is this a .rec file made by im2rec?"
             raise self.error(at, reason)
@@ -261,27 +254,6 @@ class _Frames:
 
     def error(self, offset: int, reason: str) -> RecordError:
         return RecordError(self.file, offset, reason)
-
-
-def framed(payload: bytes) -> Iterator[bytes]:
-    """The frames of one record, in pieces to be written one after the other."""
-    cuts = list(_aligned_magics(payload))
-    begins = [0, *(cut + 4 for cut in cuts)]
-    ends = [*cuts, len(payload)]
-    for part, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        flag = WHOLE if not cuts else FIRST if part == 0 else LAST if part == len(cuts) else MIDDLE
-        yield _FRAME.pack(MAGIC, flag << 29 | (end - begin))
-        yield payload[begin:end]
-        yield bytes(-(end - begin) % 4)
-
-
-def _aligned_magics(payload: bytes) -> Iterator[int]:
-    """Where the payload holds the magic at a multiple of 4; elsewhere it is left alone."""
-    found = payload.find(_MAGIC_BYTES)
-    while found >= 0:
-        if found % 4 == 0:
-            yield found
-        found = payload.find(_MAGIC_BYTES, found + 4)  # the magic cannot overlap itself
 
 
 def _part(path: Path) -> Path:

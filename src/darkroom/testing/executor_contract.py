@@ -17,7 +17,19 @@ import pytest
 
 from darkroom.contract import exits
 from darkroom.errors import Conflict, Invalid, NotFound
-from darkroom.executors.base import Archive, Executor, Input, LogTarget, Observation, Phase, Pipe, Shard, Source, Task
+from darkroom.executors.base import (
+    Archive,
+    Executor,
+    Gang,
+    Input,
+    LogTarget,
+    Observation,
+    Phase,
+    Pipe,
+    Shard,
+    Source,
+    Task,
+)
 from darkroom.formats.recordio import records
 from darkroom.objects.base import ObjectStore
 from darkroom.telemetry.logs import LogStore
@@ -554,6 +566,30 @@ class ExecutorContract:
         )
         assert found.exit_code == 0
         assert all(gone(int(pid)) for pid in bench.lines("t")[0].split())
+
+    # ---- gangs ----
+
+    def test_tasks_of_a_gang_meet_at_one_address_that_was_free(self, bench: Bench) -> None:
+        listen = (
+            "place = (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']))\n"
+            "server = socket.create_server(place); print('listening', flush=True)\n"
+            "print(server.accept()[0].recv(5).decode())\n"
+        )
+        call = "socket.create_connection((os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']))).send(b'hello')"
+        bench.executor.start(python("first", listen, gang=Gang("g", 2)))
+        bench.wait_line("first", "listening")
+        bench.reopen()
+        bench.executor.start(python("second", call, gang=Gang("g", 2)))
+        assert bench.wait("first", *OVER).exit_code == bench.wait("second", *OVER).exit_code == 0
+        assert bench.lines("first") == ["listening", "hello"]
+
+    def test_another_gang_meets_elsewhere(self, bench: Bench) -> None:
+        for task_id, gang in (("a", Gang("g", 2)), ("b", Gang("g", 2)), ("c", Gang("h", 1)), ("d", None)):
+            bench.executor.start(python(task_id, "print(os.environ.get('MASTER_PORT'))", gang=gang))
+            bench.wait(task_id, *OVER)
+        a, b, c, d = (bench.lines(task_id)[0] for task_id in "abcd")
+        assert a == b != c
+        assert d == "None"
 
     # ---- serving ----
 

@@ -35,6 +35,12 @@ def of_job(seen: Observation, tail: Sequence[str]) -> str:
     return _cut(f"{kind}: {seen.failure or cause(tail)}", f", exit code: {seen.exit_code}")
 
 
+def on_host(reason: str, host: str) -> str:
+    """The reason with the name of the host that failed, after its class."""
+    kind, found, rest = reason.partition(": ")
+    return _cut(f"{kind}: {host}: {rest}") if found else _cut(f"{host}: {reason}")
+
+
 def of_worker(variant: str, seen: Observation, tail: Sequence[str]) -> str:
     """Why a serving worker never became ready."""
     if seen.phase is Phase.LOST:

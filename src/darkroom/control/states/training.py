@@ -1,20 +1,22 @@
 """A training job's life, decided without doing anything: what its task shows now → what it becomes and what to do.
 
     pending → starting → downloading → training → uploading → completed | failed
+        │        ↑└───────────┴─────────────┴──────────┘ again, from the last checkpoint
         └────────┴────────── stopping ─────┴──────────┘  → stopped
 
 States are ours; the status words and messages in events are AWS's, because clients print them and compare them.
 An observation may be several phases ahead of the state: every status passed over is still told, in order.
+A job has a task for each host and attempt. Hosts are started, and end, together (``gang``); one that fails ends all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from darkroom.control.resources import Event, Resource
-from darkroom.control.states import reasons
+from darkroom.control.states import again, gang, reasons
 from darkroom.control.states.decision import Action, Decision, Facts, Forget, Start, Stop, Upload, changed
 from darkroom.errors import Conflict
 from darkroom.executors.base import Observation, Phase
@@ -22,6 +24,8 @@ from darkroom.settings import Settings
 
 DEFAULT_MAX_RUNTIME_S = 86_400
 METRICS_EVERY = timedelta(seconds=2)  # how often the log of a running job is read for metrics
+GANG_GRACE_S = 10.0  # for hosts whose fellow has failed: there is nothing to save that it does not lack
+HOST = "algo-"
 
 
 class State(StrEnum):
@@ -65,9 +69,26 @@ ENDINGS = {
 }
 
 
-def task_id(job: Resource) -> str:
-    """The id of the job's task; unique even where two databases share one folder of tasks."""
-    return f"{job.name}-{int(job.created.timestamp() * 1000)}-{job.id}"
+def task_id(job: Resource, host: int = 1, attempt: int | None = None) -> str:
+    """The id of one host's task, of the present attempt or another; unique even where two databases share one folder
+    of tasks."""
+    attempt = attempt_of(job) if attempt is None else attempt
+    which = f"-a{attempt}-h{host}" if host > 1 or attempt else ""
+    return f"{job.name}-{int(job.created.timestamp() * 1000)}{which}-{job.id}"
+
+
+def task_ids(job: Resource, attempt: int | None = None) -> tuple[str, ...]:
+    """Of every host, the first one's first."""
+    return tuple(task_id(job, host, attempt) for host in range(1, hosts_of(job) + 1))
+
+
+def hosts_of(job: Resource) -> int:
+    return int(job.request.get("ResourceConfig", {}).get("InstanceCount", 1))
+
+
+def attempt_of(job: Resource) -> int:
+    """How often the job was started again; 0 at first."""
+    return int(job.observed.get("attempt", 0))
 
 
 def accepted(now: datetime) -> tuple[Event, ...]:
@@ -127,18 +148,16 @@ def _refuse_ended(job: Resource) -> None:
 
 
 def decide(job: Resource, facts: Facts, now: datetime, settings: Settings) -> Decision:
-    """The next step of one job, from its task's observation."""
-    task = task_id(job)
-    seen = facts.tasks[task]
+    """The next step of one job, from its tasks' observations."""
     job_now = replace(job, observed={**job.observed, **facts.found})
     if job.state in ENDED:
-        decision = _clean(task, seen)
+        decision = _clean(facts)
     elif job.state == State.PENDING:
         decision = _while_waiting(job, now)
     elif job.state == State.STOPPING:
-        decision = _while_stopping(job_now, task, facts, now, settings)
+        decision = _while_stopping(job_now, facts, now, settings)
     else:
-        decision = _while_running(job_now, task, facts, now)
+        decision = _while_running(job_now, facts, now)
     if decision.change is None and facts.found:
         return replace(decision, change=changed(job, observed=job_now.observed, check_at=decision.check_at))
     return decision
@@ -157,46 +176,89 @@ def _while_waiting(job: Resource, now: datetime) -> Decision:
     return Decision(check_at=due) if now < due else _stopping(job, job.observed, ending, now)
 
 
-def _while_running(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:
-    seen = facts.tasks[task]
+def _while_running(job: Resource, facts: Facts, now: datetime) -> Decision:
     if "start_failure" in job.observed:
         return _finish(job, job.observed, now, (), reasons.of_start(job.observed["start_failure"]))
-    if seen.phase is Phase.ABSENT and job.state == State.STARTING:
-        return Decision(actions=(Start(task),), check_at=now + METRICS_EVERY)
-    if seen.phase in (Phase.ABSENT, Phase.LOST):
-        return _finish(job, job.observed, now, (), reasons.of_job(seen, facts.tails.get(task, ())))
+    hosts = _hosts(job, facts)
+    if (fault := gang.first_fault(hosts)) is not None:
+        if waited_for := _others_on_the_way(job, hosts):
+            return Decision(actions=waited_for, check_at=now + METRICS_EVERY)
+        if again.allowed(job, hosts[fault]):
+            over = all(seen.phase not in gang.ON_THE_WAY for seen in hosts)
+            return _again(job, now, fault, hosts[fault]) if over else Decision(check_at=now + METRICS_EVERY)
+    seen = gang.together(hosts)
+    if seen.phase is Phase.ABSENT:
+        return Decision(actions=tuple(Start(task) for task in task_ids(job)), check_at=now + METRICS_EVERY)
+    if seen.phase is Phase.LOST:
+        return _finish(job, job.observed, now, (), _reason(job, facts))
     if seen.phase is Phase.ENDED and seen.running_at is None and seen.exit_code is None:
         told, observed = _passed(job, State.DOWNLOADING, now)  # staging failed: it never trained
-        return _finish(job, observed, now, told, reasons.of_job(seen, ()))
-    deadline = _deadline(job, now)
+        return _finish(job, observed, now, told, _reason(job, facts))
+    deadline, ending = _deadline(job, now)
     if seen.phase in (Phase.STAGING, Phase.RUNNING) and now >= deadline:
         told, observed = _passed(job, _state_of(seen.phase), now)
-        return _stopping(job, observed, "MaxRuntimeExceeded", now, told)
+        return _stopping(job, observed, ending, now, told)
     if seen.phase is not Phase.ENDED:
         target = max(_state_of(seen.phase), State(job.state), key=PATH.index)
         told, observed = _passed(job, target, now)
         check_at = min(deadline, now + METRICS_EVERY)
         return Decision(changed(job, state=target, events=told, observed=observed, check_at=check_at), (), check_at)
-    return _after_the_end(job, task, facts, now)
+    return _after_the_end(job, seen, facts, now)
 
 
-def _after_the_end(job: Resource, task: str, facts: Facts, now: datetime) -> Decision:
-    """The process has ended and its output is packed: upload it, then tell how it ended."""
-    seen = facts.tasks[task]
+def _hosts(job: Resource, facts: Facts) -> list[Observation]:
+    """What is seen of each host. One that was started and is not known any more is lost."""
+    hosts = [facts.tasks[task] for task in task_ids(job)]
+    if job.state == State.STARTING:
+        return hosts
+    return [Observation(Phase.LOST) if seen.phase is Phase.ABSENT else seen for seen in hosts]
+
+
+def _others_on_the_way(job: Resource, hosts: Sequence[Observation]) -> tuple[Action, ...]:
+    """A host has failed: end those that still run, which may wait for it for ever."""
+    if len(hosts) == 1:
+        return ()
+    running = (Phase.STAGING, Phase.RUNNING)
+    pairs = zip(task_ids(job), hosts, strict=True)
+    return tuple(Stop(task, GANG_GRACE_S) for task, seen in pairs if seen.phase in running)
+
+
+def _again(job: Resource, now: datetime, host: int, seen: Observation) -> Decision:
+    """Start all hosts anew, as another attempt; what the last one left is forgotten, but for its checkpoints."""
+    told = Event(now, *again.told(job, f"{HOST}{host + 1}" if hosts_of(job) > 1 else "", seen))
+    observed = {**job.observed, "attempt": attempt_of(job) + 1}
+    change = changed(job, state=State.STARTING, events=(told,), observed=observed, check_at=now)
+    return Decision(change, tuple(Forget(task) for task in task_ids(job)), now)
+
+
+def _after_the_end(job: Resource, seen: Observation, facts: Facts, now: datetime) -> Decision:
+    """Every process has ended and the output is packed: upload it, then tell how it ended."""
     told, observed = _passed(job, State.UPLOADING, now)
     if _to_upload(job, seen):
         change = changed(job, state=State.UPLOADING, events=told, observed=observed, check_at=now)
-        return Decision(change, (Upload(task),), now)
+        return Decision(change, (Upload(task_id(job)),), now)
     if seen.exit_code != 0:
-        return _finish(job, observed, now, told, reasons.of_job(seen, facts.tails.get(task, ())))
+        return _finish(job, observed, now, told, _reason(job, facts))
     lost = observed.get("upload_failure") or seen.unpacked
     return _finish(job, observed, now, told, reasons.of_upload(lost) if lost else "")
 
 
-def _while_stopping(job: Resource, task: str, facts: Facts, now: datetime, settings: Settings) -> Decision:
-    seen = facts.tasks[task]
-    if seen.phase in (Phase.STAGING, Phase.RUNNING):
-        return Decision(actions=(Stop(task, settings.stop_grace_s),), check_at=now + METRICS_EVERY)
+def _reason(job: Resource, facts: Facts) -> str:
+    """FailureReason: of the host that failed first, by its name where there are several."""
+    hosts = _hosts(job, facts)
+    fault = gang.first_fault(hosts) or 0
+    task = task_ids(job)[fault]
+    reason = reasons.of_job(hosts[fault], facts.tails.get(task, ()))
+    return reasons.on_host(reason, f"{HOST}{fault + 1}") if len(hosts) > 1 else reason
+
+
+def _while_stopping(job: Resource, facts: Facts, now: datetime, settings: Settings) -> Decision:
+    tasks = task_ids(job)
+    running = [task for task in tasks if facts.tasks[task].phase in (Phase.STAGING, Phase.RUNNING)]
+    if running:
+        actions = tuple(Stop(task, settings.stop_grace_s) for task in running)
+        return Decision(actions=actions, check_at=now + METRICS_EVERY)
+    seen = gang.together([facts.tasks[task] for task in tasks])
     told: tuple[Event, ...] = ()
     observed = job.observed
     if seen.phase in (Phase.PACKING, Phase.ENDED) and seen.running_at and not observed.get("uploading"):
@@ -205,7 +267,7 @@ def _while_stopping(job: Resource, task: str, facts: Facts, now: datetime, setti
         check_at = now + METRICS_EVERY
         return Decision(changed(job, events=told, observed=observed, check_at=check_at), (), check_at)
     if seen.phase is Phase.ENDED and _to_upload(job, seen):
-        return Decision(changed(job, events=told, observed=observed, check_at=now), (Upload(task),), now)
+        return Decision(changed(job, events=told, observed=observed, check_at=now), (Upload(tasks[0]),), now)
     ending = ENDINGS[observed["ending"]]
     return Decision(
         changed(
@@ -219,11 +281,9 @@ def _while_stopping(job: Resource, task: str, facts: Facts, now: datetime, setti
     )
 
 
-def _clean(task: str, seen: Observation) -> Decision:
-    if seen.phase is Phase.ABSENT:
-        return Decision()
-    actions: tuple[Action, ...] = (Forget(task),)
-    return Decision(actions=actions)
+def _clean(facts: Facts) -> Decision:
+    """Of every attempt."""
+    return Decision(actions=tuple(Forget(task) for task, seen in facts.tasks.items() if seen.phase is not Phase.ABSENT))
 
 
 def _finish(
@@ -255,7 +315,7 @@ def _passed(job: Resource, target: State, now: datetime) -> tuple[tuple[Event, .
     begin, end = PATH.index(State(job.state)), PATH.index(target)
     passed = PATH[begin + 1 : end + 1]
     told = tuple(event for state in passed for event in _told(state, now))
-    observed = {**job.observed, "started": now.isoformat()} if State.DOWNLOADING in passed else job.observed
+    observed = {"started": now.isoformat(), **job.observed} if State.DOWNLOADING in passed else job.observed
     return told, observed
 
 
@@ -276,9 +336,13 @@ def _to_upload(job: Resource, seen: Observation) -> bool:
     return bool(packed) and not (job.observed.get("uploaded") or job.observed.get("upload_failure"))
 
 
-def _deadline(job: Resource, now: datetime) -> datetime:
-    """When MaxRuntimeInSeconds runs out, counted from TrainingStartTime as AWS bills it."""
+def _deadline(job: Resource, now: datetime) -> tuple[datetime, str]:
+    """When the time of the request runs out, and which: MaxRuntimeInSeconds counts from TrainingStartTime as AWS bills
+    it, MaxWaitTimeInSeconds of a spot job from its creation, waiting and running together."""
+    limits = job.request.get("StoppingCondition", {})
     started = job.observed.get("started")
     begin = datetime.fromisoformat(started) if started else now
-    limit = job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_S)
-    return begin + timedelta(seconds=limit)
+    ends = [(begin + timedelta(seconds=limits.get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_S)), "MaxRuntimeExceeded")]
+    if job.request.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" in limits:
+        ends.append((job.created + timedelta(seconds=limits["MaxWaitTimeInSeconds"]), "MaxWaitTimeExceeded"))
+    return min(ends)
