@@ -15,6 +15,7 @@ from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import positive_weights
 from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.report.history import History
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
@@ -51,7 +52,9 @@ def run(
     torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
     log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
-    learner = Learner(network, values, device(), half, _positive_weights(data))
+    weights = _positive_weights(data)
+    learner = Learner(network, values, device(), half, weights)
+    history = History(values.num_classes, None if weights is None else weights.numpy())
 
     def save(number: int, keep_earlier: bool) -> Path:
         return artifact.save(
@@ -67,7 +70,7 @@ def run(
 
     stop.check()
     stop.patient = True  # from here on there is something to save
-    verdicts = train(data, learner, Checkpoints(save, log), Run(cores, seed, max(1, speedometer), stop, log))
+    verdicts = train(data, learner, Checkpoints(save, log), Run(cores, seed, max(1, speedometer), stop, log, history))
     stop.patient = False
     if stop.asked:
         log.info("Stopped by request; the model stored so far is kept.")

@@ -40,6 +40,8 @@ class Learner:
         self._multi_label = bool(values.multi_label)
         self._positive_weight = None if positive_weight is None else positive_weight.to(device)
         self._half = half
+        self._losses: Tensor | float = 0.0
+        self._updates = 0
         # fp16 needs its gradients scaled to stay above zero; bf16 has float32's range
         self._scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
 
@@ -50,11 +52,19 @@ class Learner:
         x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
         with self._autocast():
             logits = self.network(x).float()
+        loss = self.loss(logits, y)
+        self._losses, self._updates = self._losses + loss.detach(), self._updates + 1
         self.optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(self.loss(logits, y)).backward()
+        self._scaler.scale(loss).backward()
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return logits.detach(), y
+
+    def mean_loss(self) -> float:
+        """Of the batches since it was last asked for. Waits for the device."""
+        mean = float(self._losses) / max(1, self._updates)
+        self._losses, self._updates = 0.0, 0
+        return mean
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of one class, or of every class against not having it; averaged over the batch."""

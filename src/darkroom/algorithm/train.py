@@ -19,6 +19,7 @@ from darkroom.algorithm.data.views import augmented, centre
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
 from darkroom.algorithm.prepare import Data
+from darkroom.algorithm.report.history import History
 from darkroom.algorithm.stopping import StopSignal
 
 Verdicts = npt.NDArray[np.float64]  # (images,) 1 right, 0 wrong (multi_label: share of classes right), nan unreadable
@@ -33,6 +34,7 @@ class Run:
     speedometer: int  # batches between progress lines
     stop: StopSignal
     log: logging.Logger
+    history: History
     clock: Callable[[], float] = time.monotonic
 
 
@@ -52,15 +54,18 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, run: Run) -> V
             break
         accuracy = None if verdicts is None else float(np.nanmean(verdicts))
         if accuracy is not None:
+            run.history.validated(accuracy)
             _print(run.log, [lines.validation(epoch, accuracy)])
         if schedule.is_kept(values, epoch, accuracy, accuracies):
             if accuracy is not None and values.checkpoint_frequency is None:
                 _print(run.log, [lines.storing_best(accuracy)])
             checkpoints.store(epoch, keep_earlier=values.checkpoint_frequency is not None)
+            run.history.stored()
             stored = verdicts
         accuracies += [] if accuracy is None else [accuracy]
         if schedule.patience_is_over(values, accuracies):
-            _print(run.log, [lines.early_stopping(values)])
+            run.history.ended = lines.early_stopping(values)
+            _print(run.log, [run.history.ended])
             break
     if checkpoints.empty:
         checkpoints.store(epoch)
@@ -73,7 +78,7 @@ def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Map
     size = values.mini_batch_size
     count = schedule.batches_per_epoch(values.num_training_samples, size)
     orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)
-    tally, began = Tally(values.top_k), run.clock()
+    tally, began, rate = Tally(values.top_k), run.clock(), values.learning_rate
     fill = augmented(data.train, data.preprocess, values.augmentation_type, run.seed, epoch)
     for number, batch in enumerate(batches(data.train, orders, fill, data.preprocess.shape, run.threads)):
         rate = schedule.learning_rate(values, count, update=epoch * count + number + 1)
@@ -86,7 +91,10 @@ def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Map
     if tally.diverged:
         remedy = f"Use a smaller learning_rate (it is {values.learning_rate:g})."
         run.log.warning("Training diverged: the network's answers are no longer numbers. %s", remedy)
-    return tally.values(), run.clock() - began
+    metrics, seconds = tally.values(), run.clock() - began
+    if not run.stop.asked:
+        run.history.trained(epoch, metrics, learner.mean_loss(), rate, seconds)
+    return metrics, seconds
 
 
 def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
@@ -95,9 +103,12 @@ def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
     images = data.validation
     assert images is not None
     verdicts = np.full(len(images), np.nan)
+    run.history.validating(len(images))
     orders = order.in_turn(len(images), data.values.mini_batch_size)
     for batch in batches(images, orders, centre(images), data.preprocess.shape, run.threads):
-        verdicts[batch.order] = verdicts_of(learner.score(batch.images), batch.labels)
+        scores = learner.score(batch.images).cpu()
+        verdicts[batch.order] = verdicts_of(scores, batch.labels)
+        run.history.answered(batch.order, scores.numpy(), batch.labels)
         if run.stop.asked:
             break
     return verdicts
