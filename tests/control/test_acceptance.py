@@ -125,3 +125,35 @@ def test_model_data_may_be_said_in_two_ways() -> None:
 def test_a_metric_that_could_hang_the_server_is_refused() -> None:
     with pytest.raises(Invalid, match="may never end on a line it does not match"):
         acceptance._check_metrics([{"Name": "m", "Regex": "(a+)+$"}])
+
+
+def test_checkpoints_need_a_bucket_and_a_folder_of_their_own(objects: Any) -> None:
+    def check(config: dict[str, str], **changes: Any) -> None:
+        request = training_request(CheckpointConfig=config, **changes)
+        acceptance.check_training(request, BUILT_IN, objects, "us-east-1", False)
+
+    check({"S3Uri": "s3://photos/kept"})
+    check({"S3Uri": "s3://photos/kept/", "LocalPath": "/opt/ml/checkpoints/"})
+    with pytest.raises(Invalid, match=r"bucket 'nobody' of CheckpointConfig\.S3Uri 's3://nobody/kept' does not exist"):
+        check({"S3Uri": "s3://nobody/kept"})
+    for path in ("/tmp/kept", "/opt/ml", "/opt/ml/model", "/opt/ml/input/../input/kept", "/opt/ml/../etc", "kept"):
+        with pytest.raises(Invalid, match=f"CheckpointConfig.LocalPath '{path}' must be a folder below /opt/ml"):
+            check({"S3Uri": "s3://photos/kept", "LocalPath": path})
+
+
+@pytest.mark.parametrize(
+    ("limits", "spot", "said"),
+    [
+        ({"MaxRuntimeInSeconds": 60}, True, "It must be present"),
+        ({"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59}, True, "greater than or equal to"),
+        ({"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}, False, "is for managed spot training"),
+    ],
+)
+def test_patience_is_held_to_aws_rules_where_they_are_wanted(
+    objects: Any, limits: dict[str, int], spot: bool, said: str
+) -> None:
+    gpu = {"InstanceCount": 1, "InstanceType": "ml.p3.2xlarge", "VolumeSizeInGB": 1}
+    request = training_request(StoppingCondition=limits, EnableManagedSpotTraining=spot, ResourceConfig=gpu)
+    acceptance.check_training(request, BUILT_IN, objects, "us-east-1", False)
+    with pytest.raises(Invalid, match=said):
+        acceptance.check_training(request, BUILT_IN, objects, "us-east-1", True)

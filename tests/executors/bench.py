@@ -18,9 +18,12 @@ import json, sys, time
 from pathlib import Path
 from darkroom.executors import launching
 from darkroom.executors.local import LocalExecutor
+from darkroom.objects.local import LocalStore
 from darkroom.telemetry.logs import LogStore
 root, isolation, task = sys.argv[1:]
-executor = LocalExecutor(Path(root) / "run", None, LogStore(Path(root) / "logs"), isolation=isolation)
+root = Path(root)
+store, logs = LocalStore(root / "objects"), LogStore(root / "logs")
+executor = LocalExecutor(root / "run", store, logs, isolation=isolation)
 executor.start(launching.task_from(json.loads(task)))
 while executor.observe("t").phase != "running":
     time.sleep(0.01)
@@ -56,6 +59,7 @@ class LocalBench(Bench):
 
     def start_from_killed_server(self, task: Task) -> None:
         self.executor.close()
+        self.store.close()
         spec = launching.task_record(task)
         with subprocess.Popen(
             [sys.executable, "-c", SERVER, str(self._root), self._isolation, records.json.dumps(spec)],
@@ -64,6 +68,7 @@ class LocalBench(Bench):
             assert server.stdout is not None
             assert server.stdout.readline() == b"running\n"
             server.kill()
+        self.store = LocalStore(self._root / "objects")
 
     def close(self) -> None:
         for task_id in self.executor.tasks():

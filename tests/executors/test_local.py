@@ -8,13 +8,14 @@ import pytest
 from darkroom.executors import local, probes
 from darkroom.executors.base import Phase
 from darkroom.executors.leftovers import marked
+from darkroom.testing.checkpoint_contract import CheckpointContract
 from darkroom.testing.executor_contract import OVER, SERVE, WAIT, ExecutorContract, python
 from tests.executors.bench import LocalBench, namespace_refused
 
 pytestmark = pytest.mark.slow
 
 
-class TestFolder(ExecutorContract):
+class TestFolder(ExecutorContract, CheckpointContract):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[LocalBench]:
         bench = LocalBench(tmp_path, "folder")
@@ -22,7 +23,7 @@ class TestFolder(ExecutorContract):
         bench.close()
 
 
-class TestNamespace(ExecutorContract):
+class TestNamespace(ExecutorContract, CheckpointContract):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[LocalBench]:
         refused = namespace_refused()

@@ -82,8 +82,9 @@ def lines(live: Live, name: str) -> dict[str, list[str]]:
 
 def kill_host(live: Live, name: str, host: int, attempt: int = 0) -> None:
     """kill -9 of a host's command, as the system does when memory runs out."""
-    which = f"-a{attempt}-h{host}-"
-    (task,) = [task for task in live.platform.executor.tasks() if task.startswith(f"{name}-") and which in task]
+    which = f"-a{attempt}-h{host}-" if host > 1 or attempt else ""
+    tasks = [task for task in live.platform.executor.tasks() if task.startswith(f"{name}-")]
+    (task,) = [task for task in tasks if (which in task if which else "-h" not in task)]
     for pid in marked(str(live.platform.settings.home / "tasks" / task)):
         os.kill(pid, signal.SIGKILL)
 
@@ -169,3 +170,29 @@ def test_a_gang_waits_until_there_is_room_for_all_of_it(live: Live) -> None:
         live.secondary(name, "Pending")
     live.sagemaker.stop_training_job(TrainingJobName="holder")
     assert live.ended("waiter")["TrainingJobStatus"] == live.ended("latecomer")["TrainingJobStatus"] == "Completed"
+
+
+def test_a_killed_job_goes_on_from_its_checkpoints(live: Live) -> None:
+    """Of one host, and of two: what was saved before is there again, and the model is that of a whole run."""
+    code = (
+        "steps = ml / 'checkpoints' / f'{host}.txt'\n"
+        "done = int(steps.read_text()) if steps.exists() else 0\n"
+        "print('from', done, os.environ['DARKROOM_CHECKPOINTS'], flush=True)\n"
+        "steps.write_text(str(done + 1))\n"
+        "if done < 1: rest()\n"
+        "(ml / 'model' / 'steps').write_text(str(done))\n"
+    )
+    for name, hosts in (("single", 1), ("pair", 2)):
+        spot = {"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/kept/{name}"}}
+        start(live, name, hosts, code, **spot)
+        until(
+            lambda name=name: lines(live, name),  # type: ignore[misc]
+            lambda told, hosts=hosts: [*told.values()] == [["from 0 1", "resting"]] * hosts,  # type: ignore[misc]
+        )
+        kill_host(live, name, hosts)
+        job = live.ended(name)
+        assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+        assert [*lines(live, name).values()] == [["from 0 1", "resting", "from 1 1"]] * hosts
+        assert model(live, name) == {"steps": b"1"}
+        assert [t["Status"] for t in job["SecondaryStatusTransitions"]].count("Interrupted") == 1
+        assert job["CheckpointConfig"] == spot["CheckpointConfig"]

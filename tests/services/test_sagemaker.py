@@ -305,7 +305,6 @@ def test_names_are_unique_and_unknown_ones_are_said(live: Live) -> None:
             {"ResourceConfig": {"InstanceCount": 17, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 1}},
             "InstanceCount 17 is too many: all hosts of a job run on this machine, at most 16",
         ),
-        ({"CheckpointConfig": {"S3Uri": "s3://photos/c"}}, "CheckpointConfig is not offered here yet"),
         (
             {"AlgorithmSpecification": {"TrainingImage": "nobody/knows:1", "TrainingInputMode": "File"}},
             "image 'nobody/knows:1' is not offered here; offered repositories are: image-classification,",

@@ -11,7 +11,7 @@ from typing import Any
 
 from darkroom.contract.images import Image
 from darkroom.contract.metrics import may_never_end
-from darkroom.control import channel_checks
+from darkroom.control import channel_checks, checkpoints
 from darkroom.control.locations import bucket_and_key
 from darkroom.errors import Invalid, NotFound
 from darkroom.objects.base import ObjectStore
@@ -39,8 +39,10 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
         raise Invalid(f"image {algorithm.get('TrainingImage')!r} serves models; it does not train")
     builtin = not algorithm.get("ContainerEntrypoint")
     _check_resources(request.get("ResourceConfig", {}), image, builtin, strict)
-    if request.get("CheckpointConfig"):
-        raise Invalid("CheckpointConfig is not offered here yet: leave it out, the job keeps its model without it")
+    if checkpoints.kept(request):
+        _check_output(request["CheckpointConfig"]["S3Uri"], objects, "CheckpointConfig.S3Uri")
+    if strict:
+        _check_patience(request)
     _check_metrics(algorithm.get("MetricDefinitions", ()))
     _check_output(request["OutputDataConfig"]["S3OutputPath"], objects)
     channels = request.get("InputDataConfig", ())
@@ -152,6 +154,20 @@ def _check_resources(resources: Mapping[str, Any], image: Image, builtin: bool, 
     if strict and image.gpu_only and not GPU_TYPE.match(kind):
         raise Invalid(
             f"Instance type {kind} is not supported by algorithm {image.repository}; only GPU instances are supported."
+        )
+
+
+def _check_patience(request: Mapping[str, Any]) -> None:
+    limits, spot = request["StoppingCondition"], request.get("EnableManagedSpotTraining", False)
+    wait = limits.get("MaxWaitTimeInSeconds")
+    if spot and (wait is None or wait < limits.get("MaxRuntimeInSeconds", 0)):
+        raise Invalid(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds: "
+            "managed spot training waits and runs within it"
+        )
+    if wait is not None and not spot:
+        raise Invalid(
+            "MaxWaitTimeInSeconds is for managed spot training: set EnableManagedSpotTraining, or leave it out"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from darkroom.contract.images import Image
 from darkroom.contract.layout import CACHE
-from darkroom.control import channels
+from darkroom.control import channels, checkpoints
 from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training, workers
@@ -47,6 +47,7 @@ def training_task(
         variables={
             **({"DARKROOM_STRICT": "1"} if strict else {}),
             **({"DARKROOM_WEIGHTS": weights} if weights else {}),
+            **({"DARKROOM_CHECKPOINTS": "1"} if "CheckpointConfig" in request else {}),
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": job.name,
             "TRAINING_JOB_ARN": job.arn,
@@ -64,6 +65,7 @@ def training_task(
         ),
         packs=host == 1,
         gang=Gang(_gang(job), hosts) if hosts > 1 else None,
+        checkpoints=checkpoints.kept(request),
     )
 
 

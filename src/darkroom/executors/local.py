@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from darkroom.errors import Conflict, Invalid
-from darkroom.executors import launching, locks, observing, records, sockets
+from darkroom.executors import keeping, launching, locks, observing, records, sockets
 from darkroom.executors.base import Observation, Phase, Task
+from darkroom.executors.checkpoints import restore
 from darkroom.executors.environments import ENVIRONMENTS, Environment
 from darkroom.executors.faults import StagingFailed, Stopped
 from darkroom.executors.isolation import AUTO, MODES
+from darkroom.executors.keeping import Keeping
 from darkroom.executors.launching import LAUNCHER, PACKING
 from darkroom.executors.leftovers import kill_marked
 from darkroom.executors.meeting import Meetings
@@ -67,6 +69,7 @@ class LocalExecutor:
         self._cleared: set[str] = set()  # lost tasks whose processes are known to be gone
         self._closing = threading.Event()
         self._on_change: Callable[[str], None] = lambda task_id: None
+        self._keeping = Keeping(store, logs, self._seen, lambda task_id: self._on_change(task_id))
         self._watcher = Watcher(root / "changes", self._changed)
         self._watcher.start()
         for task_id in self.tasks():
@@ -92,11 +95,7 @@ class LocalExecutor:
         self._in_thread(self._stage_and_launch, task.id)
 
     def observe(self, task_id: str) -> Observation:
-        found = self._look(task_id)[1]
-        if found.phase is Phase.LOST and task_id not in self._cleared:
-            kill_marked(str(self._folder(task_id)))
-            self._cleared.add(task_id)
-        return found
+        return keeping.shown(self._seen(task_id), self._folder(task_id))
 
     def stop(self, task_id: str, grace_s: float) -> None:
         folder = self._folder(task_id)
@@ -136,6 +135,7 @@ class LocalExecutor:
         if not self._closing.is_set():
             self._closing.set()
             self._watcher.close()
+            self._keeping.close()
 
     # ---- observing ----
 
@@ -145,6 +145,14 @@ class LocalExecutor:
         alive = locks.held(folder)
         found = observing.read(folder)
         return alive, observing.observed(found, folder, alive, self._socket(task_id), task_id in self._ready)
+
+    def _seen(self, task_id: str) -> Observation:
+        """What the records say; of a task that is lost nothing runs on."""
+        found = self._look(task_id)[1]
+        if found.phase is Phase.LOST and task_id not in self._cleared:
+            kill_marked(str(self._folder(task_id)))
+            self._cleared.add(task_id)
+        return found
 
     def _changed(self, task_id: str, ended: bool) -> None:
         """A record was written, or (``ended``) a launcher has gone. Runs in the watcher's thread."""
@@ -156,6 +164,7 @@ class LocalExecutor:
             self._fail(task_id, f"the launcher of the job could not start: {said}")
         elif found.phase in (Phase.ENDED, Phase.LOST):
             sockets.discard(self._socket(task_id))
+        self._keeping.wake()
         self._on_change(task_id)
 
     # ---- starting ----
@@ -163,6 +172,7 @@ class LocalExecutor:
     def _take_over(self, task_id: str) -> None:
         """Go on with a task that an earlier server began."""
         alive, found = self._look(task_id)
+        self._keep(task_id)
         if alive:
             self._in_thread(self._adopt, task_id)
         elif found.phase is Phase.STAGING:
@@ -170,17 +180,22 @@ class LocalExecutor:
         else:
             self._changed(task_id, ended=False)
 
+    def _keep(self, task_id: str) -> None:
+        record = records.read(self._folder(task_id), records.TASK)
+        if record is not None and records.read(self._folder(task_id), records.LAUNCH) is not None:
+            self._keeping.add(launching.task_from(record), self._folder(task_id))
+
     def _stage_and_launch(self, task_id: str) -> None:
         folder = self._folder(task_id)
         record = records.read(folder, records.TASK)
         if record is None:  # forgotten
             return
-        task, stop = launching.task_from(record), folder / records.STOP
+        task = launching.task_from(record)
         try:
             environment = self._environment(task.environment_name)
             if task.serves:
                 sockets.prepare(self._socket(task_id))
-            stage(task, folder / records.BASE, self._store, lambda: stop.exists() or self._closing.is_set())
+            self._lay_out(task, folder)
             log = self._logs.path(task.log.group, task.log.stream)
             if task.gang is not None:
                 task = replace(task, variables={**self._meetings.variables(task.gang), **task.variables})
@@ -188,6 +203,7 @@ class LocalExecutor:
                 task, folder, environment, self._isolation, log, self._socket(task_id), self._watcher.fifo
             )
             records.write(folder, records.LAUNCH, spec)
+            self._keeping.add(task, folder)
             self._spawn(task_id, LAUNCHER)
         except Stopped:
             self._fail(task_id, "")
@@ -199,6 +215,14 @@ class LocalExecutor:
         else:
             if task.serves:
                 self._await_ready(task_id)
+
+    def _lay_out(self, task: Task, folder: Path) -> None:
+        def stopped() -> bool:
+            return (folder / records.STOP).exists() or self._closing.is_set()
+
+        stage(task, folder / records.BASE, self._store, stopped)
+        if task.checkpoints is not None:
+            restore(task.checkpoints, folder / records.BASE, self._store, stopped)
 
     def _environment(self, name: str) -> Environment:
         try:

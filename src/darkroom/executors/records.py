@@ -9,6 +9,8 @@ launch.json    server    all that the launcher needs; staging is complete
 launched.json  launcher  {pid, at_ms, isolation}; the command may have run from here on, so never again
 exited.json    launcher  {exit_code, failure, at_ms}; every line of output is in the log
 packed.json    packing   {model.tar.gz, output.tar.gz: bool, failure, at_ms}; the archives are complete
+restored.json  server    {file: its stamp} of the checkpoints that were laid out (see ``checkpoints``)
+kept.json      server    {}; all checkpoints that the ended task left are stored
 stop.json      server    {grace_s}: end the command
 =============  ========  ==========================================================================
 
@@ -27,6 +29,7 @@ from typing import Any
 
 TASK, FAILED, LAUNCH, LAUNCHED = "task.json", "failed.json", "launch.json", "launched.json"
 EXITED, PACKED, STOP = "exited.json", "packed.json", "stop.json"
+RESTORED, KEPT = "restored.json", "kept.json"
 LOCK = "lock"
 LOCK_FD = 3  # where a launcher finds its lock
 BASE = "ml"  # the job's /opt/ml

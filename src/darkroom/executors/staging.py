@@ -14,7 +14,7 @@ from darkroom.contract.layout import Layout
 from darkroom.errors import DarkroomError
 from darkroom.executors.base import Archive, Input, Task
 from darkroom.executors.faults import StagingFailed
-from darkroom.executors.pinning import PIPES, pin
+from darkroom.executors.pinning import PIPES, Place, pin
 from darkroom.executors.removal import remove
 from darkroom.executors.sources import objects, url_of
 from darkroom.formats.archives import BadArchive, unpack
@@ -91,7 +91,7 @@ def _stage_channel(channel: Input, folder: Path, store: ObjectStore, stopped: Ca
     folder.mkdir(exist_ok=True)
     staged = 0
     for item, prefix in objects(channel, store, stopped):
-        _stage_object(item, prefix, channel, folder, store)
+        lay(item, prefix, f"channel {channel.channel!r}", folder, store)
         staged += 1
     if not staged:
         raise StagingFailed(
@@ -100,8 +100,8 @@ def _stage_channel(channel: Input, folder: Path, store: ObjectStore, stopped: Ca
         )
 
 
-def _stage_object(item: Object, prefix: str, channel: Input, folder: Path, store: ObjectStore) -> None:
-    """Put one object in its place, told from ``prefix``."""
+def lay(item: Object, prefix: str, where: str, folder: Path, store: ObjectStore, put: Place | None = None) -> Path:
+    """Put one object in its place below ``folder``, told from ``prefix``; the path. Raises StagingFailed."""
     url = f"s3://{item.bucket}/{item.key}"
     try:
         parts = destination(item.key, prefix)
@@ -109,30 +109,36 @@ def _stage_object(item: Object, prefix: str, channel: Input, folder: Path, store
             raise ValueError("its name ends with a slash, but it has content")
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        place(item, path, store)
+        (put or place)(item, path, store)
     except ValueError as error:
-        raise StagingFailed(f"object {url} cannot be a file in channel {channel.channel!r}: {error}") from None
+        raise StagingFailed(f"object {url} cannot be a file in {where}: {error}") from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise StagingFailed(
-            f"object {url} cannot be a file in channel {channel.channel!r}: "
-            f"another key of the channel has the same path, or is a folder of it"
+            f"object {url} cannot be a file in {where}: another key there has the same path, or is a folder of it"
         ) from None
     except OSError as error:
-        raise StagingFailed(f"cannot lay out object {url} in channel {channel.channel!r}: {error.strerror}") from None
+        raise StagingFailed(f"cannot lay out object {url} in {where}: {error.strerror}") from None
+    return path
 
 
 def place(item: Object, path: Path, store: ObjectStore) -> None:
     """Have an object's content at a new path, read-only. Raises FileExistsError."""
     source = store.path(item)
-    if source is None:
-        with open(path, "xb") as file:
-            for chunk in store.read(item):
-                file.write(chunk)
-    elif not _link(source, path):
-        with open(source, "rb") as content, open(path, "xb") as file:
-            shutil.copyfileobj(content, file, 2**20)
+    if source is None or not _link(source, path):
+        copy(item, path, store)
     if (mode := path.stat().st_mode) & WRITE_BITS:
         path.chmod(mode & ~WRITE_BITS)
+
+
+def copy(item: Object, path: Path, store: ObjectStore) -> None:
+    """Have an object's content in a new file of its own. Raises FileExistsError."""
+    with open(path, "xb") as file:
+        if source := store.path(item):
+            with open(source, "rb") as content:
+                shutil.copyfileobj(content, file, 2**20)
+        else:
+            for chunk in store.read(item):
+                file.write(chunk)
 
 
 def _link(source: Path, path: Path) -> bool:

@@ -255,7 +255,7 @@ class ExecutorContract:
             (["set/../up"], "set/../up", '"." and ".." cannot be folder names'),
             (["set//etc/passwd"], "set//etc/passwd", "absolute path"),
             (["set/nul\0byte"], "set/nul\0byte", "NUL"),
-            (["set/a", "set/a/b"], "set/a/b", "another key of the channel"),
+            (["set/a", "set/a/b"], "set/a/b", "another key there has the same path"),
             (["set/" + "x" * 300], "set/" + "x" * 300, "File name too long"),
         ],
     )
