@@ -196,3 +196,13 @@ def test_a_killed_job_goes_on_from_its_checkpoints(live: Live) -> None:
         assert model(live, name) == {"steps": b"1"}
         assert [t["Status"] for t in job["SecondaryStatusTransitions"]].count("Interrupted") == 1
         assert job["CheckpointConfig"] == spot["CheckpointConfig"]
+
+
+def test_the_page_that_a_job_leaves_lies_beside_its_model(live: Live) -> None:
+    page = "<title>photos</title>"
+    leave = f"(ml / 'output/data').mkdir(exist_ok=True); (ml / 'output/data/report.html').write_text({page!r})"
+    job = train(live, "page", 1, leave)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    item = live.platform.objects.get(BUCKET, "models/page/output/report.html")
+    assert b"".join(live.platform.objects.read(item)) == page.encode()
+    assert item.head["ContentType"] == "text/html; charset=utf-8"

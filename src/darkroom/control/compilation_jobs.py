@@ -1,14 +1,13 @@
 """What the reconciler does for compilation jobs: look at the task, carry out what was decided."""
 
 import hashlib
-import tarfile
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from darkroom.control import compilation_plans as plans
+from darkroom.control import reports
 from darkroom.control.locations import bucket_and_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import compilation
@@ -19,8 +18,6 @@ from darkroom.executors.base import Executor, Phase
 from darkroom.objects.base import ObjectStore
 from darkroom.settings import Settings
 from darkroom.telemetry.logs import LogStore
-
-MAX_REPORT_BYTES = 1 << 24
 
 
 class CompilationJobs:
@@ -75,33 +72,11 @@ class CompilationJobs:
         if archive is None:
             return {"upload_failure": "the packed artifact is gone"}
         try:
-            for name, text in _reports(archive).items():
-                self._put_text(job, name, text)
+            for name, text in reports.found_in(archive, plans.REPORTS).items():
+                reports.put(self._objects, *plans.artifact_key(job.request, name), text)
             bucket, key = plans.artifact_key(job.request)
             self._objects.put_file(bucket, key, archive, {"ContentType": "application/x-tar"})
         except DarkroomError as error:
             return {"upload_failure": str(error)}
         with open(archive, "rb") as file:
             return {"uploaded": True, "digest": hashlib.file_digest(file, "sha256").hexdigest()}
-
-    def _put_text(self, job: Resource, name: str, text: bytes) -> None:
-        bucket, key = plans.artifact_key(job.request, name)
-        kind = "text/html; charset=utf-8" if name.endswith(".html") else "application/json"
-        writer = self._objects.writer()
-        try:
-            writer.write(text)
-        except BaseException:
-            writer.abort()
-            raise
-        self._objects.put(bucket, key, writer.commit(), {"ContentType": kind})
-
-
-def _reports(archive: Path) -> dict[str, bytes]:
-    """Those that the compiler left in its artifact."""
-    found = {}
-    with suppress(tarfile.TarError), tarfile.open(archive) as members:
-        for member in members:
-            content = members.extractfile(member) if member.name in plans.REPORTS else None
-            if content is not None and member.size <= MAX_REPORT_BYTES:
-                found[member.name] = content.read()
-    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.contract.images import Image
-from darkroom.control import job_metrics, plans
+from darkroom.control import job_metrics, plans, reports
 from darkroom.control.locations import output_key
 from darkroom.control.resources import Resource
 from darkroom.control.states import training
@@ -19,6 +19,7 @@ from darkroom.telemetry.logs import LogStore
 from darkroom.telemetry.metrics import MetricStore
 
 TAIL_EVENTS = 50
+REPORTS = ("report.html",)  # of what a job leaves in output/data
 
 
 class TrainingJobs:
@@ -87,6 +88,7 @@ class TrainingJobs:
         self._warn(job)
         files = {"model.tar.gz": seen.model_archive, "output.tar.gz": seen.output_archive}
         try:
+            self._put_reports(job, seen.output_archive)
             for name, path in files.items():
                 if path is not None:
                     self._put(job, name, path)
@@ -104,6 +106,11 @@ class TrainingJobs:
         lines = [f"WARNING: metric {d.name!r} has no value: {d.regex!r} matched no line of this log" for d in silent]
         if lines:
             self._logs.append(target.group, target.stream, [(now_ms, line) for line in lines])
+
+    def _put_reports(self, job: Resource, archive: Path | None) -> None:
+        pages = {} if archive is None else reports.found_in(archive, REPORTS)
+        for name, text in pages.items():
+            reports.put(self._objects, *output_key(job.request, name), text)
 
     def _put(self, job: Resource, name: str, path: Path) -> None:
         bucket, key = output_key(job.request, name)
