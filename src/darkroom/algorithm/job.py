@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from darkroom.algorithm import class_names, lines, selftest, starting
-from darkroom.algorithm.channels import Channels, open_channels
+from darkroom.algorithm.channels import Channels, hosts, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
@@ -15,6 +15,8 @@ from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import positive_weights
 from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.report import write as report
+from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
@@ -71,6 +73,8 @@ def run(
     stop.check()
     stop.patient = True  # from here on there is something to save
     verdicts = train(data, learner, Checkpoints(save, log), Run(cores, seed, max(1, speedometer), stop, log, history))
+    facts = _facts(environ, data, start, names, len(hosts(layout)))
+    report.write(layout.output_data, facts, history, data.validation, log)
     stop.patient = False
     if stop.asked:
         log.info("Stopped by request; the model stored so far is kept.")
@@ -91,6 +95,20 @@ def _announce(data: Data, channels: Channels, start: Start, log: logging.Logger)
     start.announce(log)
     for text in lines.parameters(values):
         log.info("%s", text)
+
+
+def _facts(environ: Mapping[str, str], data: Data, start: Start, names: tuple[str, ...] | None, count: int) -> Facts:
+    validation = None if data.validation is None else len(data.validation)
+    return Facts(
+        job=environ.get("TRAINING_JOB_NAME", ""),
+        network=start.architecture.title,
+        start=start.said,
+        train_images=len(data.train),
+        validation_images=validation,
+        hosts=count,
+        names=names,
+        values=data.values,
+    )
 
 
 def _half(values: Hyperparameters, log: logging.Logger) -> torch.dtype | None:

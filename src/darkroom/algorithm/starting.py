@@ -42,6 +42,15 @@ class Start:
         """Names that the earlier model brings."""
         return self.earlier.classes if self.earlier else None
 
+    @property
+    def said(self) -> str:
+        """In words."""
+        if self.earlier is not None:
+            return f"the model of an earlier job, after {self.earlier.epoch} epoch(s)"
+        if self.weights is not None and self.held is not None:
+            return f"pretrained weights, {self.held.name}; the last layer from random numbers"
+        return "random numbers"
+
     def network(self, generator: torch.Generator) -> Net:
         """On the CPU; what starts anew is drawn from ``generator``."""
         if self.earlier is not None:

@@ -1,0 +1,100 @@
+"""The report of real jobs: its figures are counted again from the stored model and the log."""
+
+import re
+
+import numpy as np
+import pytest
+
+from darkroom.contract import exits
+from darkroom.pages.page import figures_of
+from darkroom.serving.eager import Eager
+from tests.algorithm.jobs import jpeg
+
+pytestmark = pytest.mark.slow
+
+
+def page_of(job):
+    return (job.base / "output" / "data" / "report.html").read_text()
+
+
+def said(messages, pattern):
+    return [float(found[1]) for message in messages if (found := re.search(pattern + r"=([\d.]+)", message))]
+
+
+def test_its_figures_are_those_of_the_stored_model_and_of_the_log(job, run):
+    labels = [k % 3 for k in range(24)]
+    wrong = [jpeg((k + (k % 4 == 0)) % 3, 1000 + k) for k in range(24)]  # every fourth is labelled wrongly
+    job.settings(epochs=3, lr_scheduler_step=2).records("train", [k % 3 for k in range(96)])
+    job.records("validation", labels, wrong)
+    code, messages = run(DARKROOM_CLASSES='["red", "green", "blue"]', TRAINING_JOB_NAME="three-colours")
+    assert code == exits.OK
+    figures = figures_of(page_of(job))
+    assert [epoch["train_accuracy"] for epoch in figures["epochs"]] == pytest.approx(
+        said(messages, "Train-accuracy"), abs=1e-6
+    )
+    accuracies = said(messages, "Validation-accuracy")
+    assert [epoch["validation_accuracy"] for epoch in figures["epochs"]] == pytest.approx(accuracies, abs=1e-6)
+    assert figures["stored_epoch"] == accuracies.index(max(accuracies)) + 1
+    assert figures["accuracy"] == pytest.approx(max(accuracies), abs=1e-6)
+    assert [epoch["learning_rate"] for epoch in figures["epochs"]] == pytest.approx([0.05, 0.05, 0.005])
+    named = answers(job, wrong)
+    assert [(row["name"], row["images"], row["right"], row["named"]) for row in figures["per_class"]] == [
+        (name, 8, sum(n == c == t for n, t in zip(named, labels, strict=True)), named.count(c))
+        for c, name in enumerate(("red", "green", "blue"))
+    ]
+    assert page_of(job).count("data:image/jpeg") == sum(n != t for n, t in zip(named, labels, strict=True)) > 0
+
+
+def answers(job, images):
+    """What the stored model says of each, by the code of the endpoint."""
+    model = Eager.load(job.base / "model")
+    return [int(model.infer(model.input.read(data, None)).argmax()) for data in images]
+
+
+def test_several_labels_an_image(job, run):
+    rows = [[float(k & 1 << bit > 0) for bit in range(3)] for k in range(48)]
+    job.settings(multi_label=1, epochs=2).records("train", rows).records("validation", rows)
+    code, _ = run()
+    assert code == exits.OK
+    figures = figures_of(page_of(job))
+    assert figures["multi_label"]
+    assert [row["images"] for row in figures["per_class"]] == [sum(column) for column in zip(*rows, strict=True)]
+    model = Eager.load(job.base / "model")
+    images = [jpeg(int(np.argmax(row)), k) for k, row in enumerate(rows)]
+    said = np.concatenate([model.infer(model.input.read(data, None)) for data in images]) > 0.5
+    assert [row["named"] for row in figures["per_class"]] == said.sum(0).tolist()
+    assert [row["right"] for row in figures["per_class"]] == (said & (np.array(rows) > 0)).sum(0).tolist()
+    assert "What is taken for what" not in page_of(job)
+
+
+def test_without_validation_it_says_why_there_is_less(job, run):
+    job.settings(epochs=2).colours(validation=0)
+    code, _ = run()
+    assert code == exits.OK
+    text = page_of(job)
+    assert "had no validation channel" in text
+    assert "How it went" in text
+    figures = figures_of(text)
+    assert [epoch["validation_loss"] for epoch in figures["epochs"]] == [None, None]
+    assert figures["stored_epoch"] == 2
+    assert figures["per_class"] == []
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(job, run):
+    job.settings().colours()
+    (job.base / "output").mkdir(parents=True)
+    (job.base / "output" / "data").write_text("a file where the folder should be")
+    code, messages = run()
+    assert code == exits.OK
+    warnings = [message for message in messages if message.startswith("WARNING report.html")]
+    assert len(warnings) == 1
+    assert "FileExistsError" in warnings[0]
+
+
+def test_a_training_that_diverged_is_reported_with_gaps(job, run):
+    job.settings(epochs=2, optimizer="rmsprop", gamma=1, eps=0).colours()  # divides by zero
+    code, messages = run()
+    assert code == exits.OK
+    assert any(message.startswith("WARNING Training diverged") for message in messages)
+    assert figures_of(page_of(job))["epochs"][-1]["train_loss"] is None
+    assert "not a number" in page_of(job)
