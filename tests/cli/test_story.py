@@ -51,12 +51,19 @@ def test_from_a_folder_to_answers(darkroom: Darkroom, photo_folder: Callable[...
     assert {entry["class"] for entry in record["classes"]} == {"dark", "light"}
     assert sum(entry["probability"] for entry in record["classes"]) == pytest.approx(1, abs=1e-5)
 
+    left = darkroom.home / "left"
+    assert "model.onnx" in darkroom.ok("export", "first", left)
+    assert (left / "classes.txt").read_text() == "dark\nlight\n"
+    occupied = darkroom("export", "first", left)
+    assert (occupied.returncode, "is not empty: name a new folder" in occupied.stderr) == (2, True)
+
     compiled = darkroom("compile", "first", "--tolerance", 5)
     assert compiled.returncode == 0, compiled.stderr
     assert "Calibrated " in compiled.stderr
     assert compiled.stdout.startswith("Compiled first-ml-c")
     assert "answers are the same" in compiled.stdout
     name = compiled.stdout.split()[1]
+    assert "name the training job that it was made of" in darkroom("export", name, darkroom.home / "none").stderr
     again = darkroom("compile", "first")
     assert (again.returncode, "choose another: --name NAME" in again.stderr) == (2, True)
     chart = darkroom.home / "charts" / "one"

@@ -14,10 +14,12 @@ from darkroom.cli import (
     compiling,
     deleting,
     deploying,
+    exporting,
     im2rec,
     jobs,
     lifecycle,
     predicting,
+    reporting,
     training,
     weights,
 )
@@ -39,13 +41,14 @@ CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
 SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
 for panel, commands in {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
-    LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop),
+    LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop, reporting.report),
     SERVE: (
         compiling.compile,
         deploying.deploy,
         deploying.endpoints,
         predicting.predict,
         comparing.bench,
+        exporting.export,
         deleting.delete,
     ),
 }.items():

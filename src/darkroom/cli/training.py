@@ -206,6 +206,7 @@ def say_outcome(described: Mapping[str, Any], progress: Progress, seconds: float
     out.print(f"[bold green]{verb}[/] {name} in {duration(seconds)}{reached}")
     if model := described.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
         out.print(f"  model  {model}", markup=False)
+        out.print(f"  report darkroom report {name}", markup=False)
         out.print(f"  next   darkroom deploy {name}", markup=False)
 
 
