@@ -78,6 +78,7 @@ def test_a_job_from_its_first_line_to_its_model(job):
             for pattern in STORING:
                 assert re.fullmatch(pattern.format(epoch, epoch + 1), rest[0]), (rest[0], pattern)
                 message = rest.pop(0)
+    assert re.fullmatch(r"Wrote report\.html: .*", rest.pop(0))
     assert re.fullmatch(r"Validation accuracy through the serving code: \d\.\d{6}", rest[0])
     assert rest[1:] == []
 

@@ -7,17 +7,22 @@ from pathlib import Path
 import torch
 
 from darkroom.algorithm import class_names, lines, selftest, starting
+from darkroom.algorithm import course as courses
+from darkroom.algorithm import recovery as recovering
 from darkroom.algorithm.channels import Channels, hosts, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
+from darkroom.algorithm.course import Course
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
-from darkroom.algorithm.metrics import positive_weights
+from darkroom.algorithm.metrics import Tally, positive_weights
 from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.recovery import Recovery
 from darkroom.algorithm.report import write as report
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
+from darkroom.algorithm.snapshots import Snapshot
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
@@ -42,10 +47,16 @@ def run(
     cores = available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
     start = starting.find(values, layout, environ, strict)
+    recovery = recovering.of(layout, environ, log)
+    earlier = recovery.find()
     channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label))
     names = _class_names(environ, channels, layout, values, log) or start.classes
-    data = prepare(channels, values, cores, strict, environ.get("DARKROOM_CLAMP_BATCH", "") in YES, log)
+    clamp = environ.get("DARKROOM_CLAMP_BATCH", "") in YES
+    data = prepare(channels, values, cores, strict, clamp, log, None if earlier is None else earlier.left_out)
     values = data.values
+    identity = recovering.job_of(data, names, seed, start.said, 1)
+    if earlier is not None:
+        recovering.check(identity, earlier)
     _announce(data, channels, start, log)
     half = _half(values, log)
 
@@ -70,18 +81,50 @@ def run(
             keep_earlier=keep_earlier,
         )
 
+    course, checkpoints = Course(Tally(values.top_k)), Checkpoints(save, log)
+    if earlier is not None:
+        _resume(earlier, data, learner, course, history, recovery, log)
+        checkpoints.empty = not any(name.endswith(".params") for name in earlier.kept)
     stop.check()
     stop.patient = True  # from here on there is something to save
-    verdicts = train(data, learner, Checkpoints(save, log), Run(cores, seed, max(1, speedometer), stop, log, history))
+    run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out)
+    train(data, learner, checkpoints, course, run)
     facts = _facts(environ, data, start, names, len(hosts(layout)))
     report.write(layout.output_data, facts, history, data.validation, log)
     stop.patient = False
-    if stop.asked:
+    if course.stopped:
         log.info("Stopped by request; the model stored so far is kept.")
         return exits.STOPPED
-    if data.validation is not None and verdicts is not None:
-        selftest.compare(layout.model, data.validation, verdicts, cores, log)
+    stop.check()
+    if data.validation is not None and course.verdicts is not None:
+        selftest.compare(layout.model, data.validation, course.verdicts, cores, log)
     return exits.OK
+
+
+def _resume(
+    earlier: Snapshot,
+    data: Data,
+    learner: Learner,
+    course: Course,
+    history: History,
+    recovery: Recovery,
+    log: logging.Logger,
+) -> None:
+    """Take up the training where an earlier attempt left it."""
+    images = 0 if data.validation is None else len(data.validation)
+    try:
+        tensors = dict(earlier.tensors)
+        told = {name: tensors.pop(name) for name in courses.TENSORS if name in tensors}
+        learner.restore(tensors)
+        courses.restore(course, learner, history, earlier.progress, told, 0, images)
+    except ValueError as error:
+        raise CustomerError(
+            f"The checkpoint {earlier.name} cannot be gone on from: {error}. Take it away from CheckpointConfig.S3Uri "
+            "to begin anew."
+        ) from error
+    course.epoch, course.batch = earlier.epoch, earlier.batch
+    recovery.take_up(earlier)
+    log.info("Resuming from the checkpoint %s: epoch %d, batch %d.", earlier.name, earlier.epoch, earlier.batch)
 
 
 def _announce(data: Data, channels: Channels, start: Start, log: logging.Logger) -> None:

@@ -4,7 +4,7 @@ Knows devices, precision and memory layout, so that the loop around it need not.
 (N, height, width, channels), which is a channels_last image tensor with nothing moved.
 """
 
-from collections.abc import Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.algorithm import optimizers
+from darkroom.algorithm.hosts import ALONE, Hosts
 from darkroom.algorithm.hyperparameters import Hyperparameters
 
 FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # what Linux calls it on x86 and Arm
@@ -33,38 +34,86 @@ class Learner:
         device: torch.device,
         half: torch.dtype | None = None,
         positive_weight: Tensor | None = None,
+        hosts: Hosts = ALONE,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)
         self.device = device
         self.optimizer = optimizers.build(self.network, values)
         self._multi_label = bool(values.multi_label)
         self._positive_weight = None if positive_weight is None else positive_weight.to(device)
-        self._half = half
+        self._half, self._hosts, self._classes = half, hosts, values.num_classes
         self._losses: Tensor | float = 0.0
         self._updates = 0
         # fp16 needs its gradients scaled to stay above zero; bf16 has float32's range
         self._scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
 
     def update(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[Tensor, Tensor]:
-        """One step on a batch. Returns logits (N, classes) float32 and the labels, both on the device."""
+        """One step on a batch, whose gradient is averaged over the hosts. Returns logits (N, classes) float32 and the
+        labels, both on the device. The batch may be empty."""
         self.network.train()
         self.optimizer.set_learning_rate(learning_rate)
-        x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
-        with self._autocast():
-            logits = self.network(x).float()
-        loss = self.loss(logits, y)
-        self._losses, self._updates = self._losses + loss.detach(), self._updates + 1
         self.optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
+        x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
+        if len(images):
+            with self._autocast():
+                logits = self.network(x).float()
+            loss = self.loss(logits, y)
+            self._losses, self._updates = self._losses + loss.detach(), self._updates + 1
+            self._scaler.scale(loss).backward()
+        else:
+            logits = torch.empty((0, self._classes), device=self.device)
+        if self._hosts.mean(self._shared, len(images)):
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
         return logits.detach(), y
 
-    def mean_loss(self) -> float:
-        """Of the batches since it was last asked for. Waits for the device."""
-        mean = float(self._losses) / max(1, self._updates)
-        self._losses, self._updates = 0.0, 0
-        return mean
+    def _shared(self) -> list[Tensor]:
+        """What hosts average: the gradients, and the statistics of normalisation, so that all have the same."""
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        return [weight.grad for weight in weights] + [it for it in self.network.buffers() if it.is_floating_point()]
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next update depends on, by name: weights, statistics, the optimizer's memory. The tensors are
+        its own, not copies, but for the numbers."""
+        numbers = {"optimizer.count": torch.tensor(self.optimizer.count)}
+        if self._scaler.is_enabled():
+            scaler = self._scaler.state_dict()
+            numbers["scaler"] = torch.tensor([scaler["scale"], scaler["_growth_tracker"]], dtype=torch.float64)
+        return dict(self._tensors()) | numbers
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another was. Raises ValueError where the tensors are not those of such a network."""
+        own = self.state()
+        for name in own.keys() | state.keys():
+            if name not in own or name not in state:
+                raise ValueError(f"{name} is only in {'the job' if name in own else 'the checkpoint'}")
+            if (state[name].shape, state[name].dtype) != (own[name].shape, own[name].dtype):
+                raise ValueError(f"{name} is {tuple(state[name].shape)} {state[name].dtype}")
+        for name, tensor in self._tensors():
+            tensor.copy_(state[name])
+        self.optimizer.count = int(state["optimizer.count"])
+        if self._scaler.is_enabled():
+            scale, tracker = state["scaler"].tolist()
+            self._scaler.load_state_dict(self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})
+
+    @property
+    def losses(self) -> tuple[float, int]:
+        """Sum of the losses of the batches so far, and their number; an epoch sets them to 0. Waits for the device."""
+        return float(self._losses), self._updates
+
+    @losses.setter
+    def losses(self, known: tuple[float, int]) -> None:
+        self._losses, self._updates = torch.tensor(known[0], device=self.device), known[1]
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.network.state_dict().items()
+        for name, weight in self.network.named_parameters():
+            for memory, tensor in self.optimizer.state.get(weight, {}).items():
+                yield f"optimizer.{memory}.{name}", tensor
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of one class, or of every class against not having it; averaged over the batch."""

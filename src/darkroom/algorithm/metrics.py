@@ -4,6 +4,7 @@ Knows logits and labels, no epoch and no log.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,17 @@ class Tally:
     def values(self) -> Mapping[str, float]:
         """Shares of right answers. Waits for the device."""
         return {name: int(right) / max(1, self._answers[name]) for name, right in self._right.items()}
+
+    def state(self) -> dict[str, Any]:
+        """As numbers, for ``restore``. Waits for the device."""
+        right = {name: int(count) for name, count in self._right.items()}
+        return {"right": right, "answers": dict(self._answers), "diverged": self.diverged}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on counting. Raises KeyError, TypeError and ValueError for what ``state`` did not give."""
+        self._answers = {name: int(state["answers"][name]) for name in self._answers}
+        self._right = {name: int(state["right"][name]) for name in self._right}
+        self._broken = int(state["diverged"])
 
     @property
     def diverged(self) -> bool:

@@ -2,7 +2,7 @@
 
 They differ from torch's own in small ways that move the curves: the learning rate is inside the momentum, Adam's eps is
 outside its bias correction, RMSProp's eps is under the root, and biases and betas do not decay. Gradients come averaged
-over the batch (MXNet: rescale_grad = 1 / batch). It knows no schedule: ``step_at`` is told the learning rate.
+over the batch (MXNet: rescale_grad = 1 / batch). It knows no schedule: ``set_learning_rate`` is told the rate.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,9 +21,12 @@ Update = Callable[[Tensors, Tensors, States, float, int], None]  # weights, grad
 class MXNetOptimizer(torch.optim.Optimizer):
     """A torch optimizer whose every group holds ``lr``, ``weight_decay`` and one of the rules below as ``update``."""
 
-    def __init__(self, groups: Iterable[dict[str, Any]], update: Update) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], update: Update, memory: Iterable[str]) -> None:
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
         self.update, self.count = update, 0
+        for weight in (weight for group in self.param_groups for weight in group["params"]):
+            zeros = {name: torch.zeros_like(weight, memory_format=torch.preserve_format) for name in memory}
+            self.state[weight] = zeros
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -50,14 +53,12 @@ def build(network: nn.Module, values: Hyperparameters) -> MXNetOptimizer:
         {"params": [weight for name, weight in named if not name.endswith("bias")], "weight_decay": decay},
         {"params": [weight for name, weight in named if name.endswith("bias")], "weight_decay": 0.0},
     ]
-    return MXNetOptimizer([group for group in groups if group["params"]], RULES[values.optimizer](values))
+    rule = RULES[values.optimizer](values)
+    return MXNetOptimizer([group for group in groups if group["params"]], rule, MEMORY[values.optimizer])
 
 
-def _memory(states: States, name: str, like: Tensors) -> Tensors:
-    """One kept tensor of each state, zero at first."""
-    for state, tensor in zip(states, like, strict=True):
-        if name not in state:
-            state[name] = torch.zeros_like(tensor, memory_format=torch.preserve_format)
+def _memory(states: States, name: str) -> Tensors:
+    """One kept tensor of each weight."""
     return [state[name] for state in states]
 
 
@@ -65,7 +66,7 @@ def sgd(values: Hyperparameters) -> Update:
     """m = momentum·m - lr·g;  w = w + m."""
 
     def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
-        moments = _memory(states, "momentum", weights)
+        moments = _memory(states, "momentum")
         torch._foreach_mul_(moments, values.momentum)
         torch._foreach_add_(moments, gradients, alpha=-lr)
         torch._foreach_add_(weights, moments)
@@ -77,7 +78,7 @@ def nag(values: Hyperparameters) -> Update:
     """m = momentum·m + g;  w = w - lr·(g + momentum·m)."""
 
     def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
-        moments = _memory(states, "momentum", weights)
+        moments = _memory(states, "momentum")
         torch._foreach_mul_(moments, values.momentum)
         torch._foreach_add_(moments, gradients)
         ahead = torch._foreach_add(gradients, moments, alpha=values.momentum)
@@ -90,7 +91,7 @@ def adam(values: Hyperparameters) -> Update:
     """m, v: moving averages of g and g²;  w = w - lr·√(1-β₂ᵗ)/(1-β₁ᵗ)·m / (√v + eps)."""
 
     def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
-        means, squares = _memory(states, "mean", weights), _memory(states, "square", weights)
+        means, squares = _memory(states, "mean"), _memory(states, "square")
         torch._foreach_lerp_(means, gradients, 1 - values.beta_1)
         torch._foreach_mul_(squares, values.beta_2)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - values.beta_2)
@@ -108,7 +109,7 @@ def rmsprop(values: Hyperparameters) -> Update:
     """n = gamma·n + (1-gamma)·g²;  w = w - lr·g / √(n + eps)  (not centred: Tieleman & Hinton's form)."""
 
     def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
-        squares = _memory(states, "square", weights)
+        squares = _memory(states, "square")
         torch._foreach_mul_(squares, values.gamma)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - values.gamma)
         roots = torch._foreach_add(squares, values.eps)
@@ -118,4 +119,6 @@ def rmsprop(values: Hyperparameters) -> Update:
     return update
 
 
+# What each rule remembers of every weight: zeros at first, of the weight's own shape.
+MEMORY = {"sgd": ("momentum",), "nag": ("momentum",), "adam": ("mean", "square"), "rmsprop": ("square",)}
 RULES: dict[str, Callable[[Hyperparameters], Update]] = {"sgd": sgd, "nag": nag, "adam": adam, "rmsprop": rmsprop}

@@ -4,6 +4,7 @@ Whatever would spoil an epoch is found here, before the first one, counted and n
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.imaging.preprocess import Preprocess, shorter_side_for
 
 MEMORY_BYTES = 1 << 30  # of decoded pictures kept between epochs
+LeftOut = Mapping[str, Sequence[int]]  # by channel, the places of images that cannot be read
 MOST_NAMED = 100  # unreadable images with a line each
 
 
@@ -30,13 +32,24 @@ class Data:
     validation: ImageSet | None
     preprocess: Preprocess
 
+    @property
+    def left_out(self) -> LeftOut:
+        return {name: it.left_out() for name, it in (("train", self.train), ("validation", self.validation)) if it}
+
 
 def prepare(
-    channels: Channels, values: Hyperparameters, threads: int, strict: bool, clamp: bool, log: logging.Logger
+    channels: Channels,
+    values: Hyperparameters,
+    threads: int,
+    strict: bool,
+    clamp: bool,
+    log: logging.Logger,
+    left_out: LeftOut | None = None,
 ) -> Data:
     """The job's images, ready. Raises CustomerError where training could not be right.
 
-    ``clamp``: a mini_batch_size that is too large is lowered rather than refused.
+    ``clamp``: a mini_batch_size that is too large is lowered rather than refused. ``left_out``: what an earlier attempt
+    could not read; there is no looking again, which might find more or less and change the order of all.
     """
     preprocess = _preprocess(channels.train, values)
     memory = Memory(MEMORY_BYTES)
@@ -49,8 +62,12 @@ def prepare(
         known = classes(channels.validation, values, "validation")
         validation = ImageSet.of(channels.validation, known, preprocess.apply, memory)
     _warn_of_absent_classes(train, values, log)
-    train = _readable(train, values, threads, "train", log)
-    validation = validation and _readable(validation, values, threads, "validation", log)
+    if left_out is not None:
+        train = train.without(left_out.get("train", ()))
+        validation = validation and validation.without(left_out.get("validation", ()))
+    else:
+        train = _readable(train, values, threads, "train", log)
+        validation = validation and _readable(validation, values, threads, "validation", log)
     return Data(_counted(values, len(train), strict, clamp, log), train, validation, preprocess)
 
 

@@ -7,27 +7,31 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from darkroom.algorithm import course as courses
 from darkroom.algorithm import lines, schedule
 from darkroom.algorithm.checkpoints import Checkpoints
+from darkroom.algorithm.course import Course, Verdicts
 from darkroom.algorithm.data import order
 from darkroom.algorithm.data.pipeline import batches
 from darkroom.algorithm.data.views import augmented, centre
+from darkroom.algorithm.hosts import ALONE, Hosts
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
-from darkroom.algorithm.prepare import Data
+from darkroom.algorithm.prepare import Data, LeftOut
+from darkroom.algorithm.recovery import Recovery
 from darkroom.algorithm.report.history import History
+from darkroom.algorithm.snapshots import Snapshot
 from darkroom.algorithm.stopping import StopSignal
-
-Verdicts = npt.NDArray[np.float64]  # (images,) 1 right, 0 wrong (multi_label: share of classes right), nan unreadable
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the loop needs beside data and learner."""
+    """What the loop needs beside data and learner. ``job`` and ``left_out`` are written to its checkpoints."""
 
     threads: int
     seed: int
@@ -35,66 +39,101 @@ class Run:
     stop: StopSignal
     log: logging.Logger
     history: History
+    recovery: Recovery
+    job: Mapping[str, Any]
+    left_out: LeftOut
+    hosts: Hosts = ALONE
     clock: Callable[[], float] = time.monotonic
 
 
-def train(data: Data, learner: Learner, checkpoints: Checkpoints, run: Run) -> Verdicts | None:
-    """Train to the last epoch, the end of patience, or a stop; at least one model is stored.
+def train(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
+    """Train from where ``course`` is to the last epoch, the end of patience, or a stop; at least one model is stored.
 
-    Returns what validation said of the images for the model stored last; None where it was not validated.
+    ``course`` holds at the end what validation said of the images for the model stored last, and whether it was a stop.
     """
-    values, accuracies, stored = data.values, list[float](), None
-    for epoch in range(values.epochs):
-        metrics, seconds = train_epoch(data, learner, epoch, run)
-        if run.stop.asked:
-            break
-        _print(run.log, lines.epoch_end(epoch, metrics, seconds))
-        verdicts = None if data.validation is None else validate(data, learner, run)
-        if run.stop.asked:
-            break
-        accuracy = None if verdicts is None else float(np.nanmean(verdicts))
-        if accuracy is not None:
-            run.history.validated(accuracy)
-            _print(run.log, [lines.validation(epoch, accuracy)])
-        if schedule.is_kept(values, epoch, accuracy, accuracies):
-            if accuracy is not None and values.checkpoint_frequency is None:
-                _print(run.log, [lines.storing_best(accuracy)])
-            checkpoints.store(epoch, keep_earlier=values.checkpoint_frequency is not None)
-            run.history.stored()
-            stored = verdicts
-        accuracies += [] if accuracy is None else [accuracy]
-        if schedule.patience_is_over(values, accuracies):
-            run.history.ended = lines.early_stopping(values)
-            _print(run.log, [run.history.ended])
-            break
-    if checkpoints.empty:
-        checkpoints.store(epoch)
-    return stored
-
-
-def train_epoch(data: Data, learner: Learner, epoch: int, run: Run) -> tuple[Mapping[str, float], float]:
-    """One pass over the training images. Returns its metrics and the seconds it took."""
     values = data.values
+    while course.epoch < values.epochs and not schedule.patience_is_over(values, course.accuracies):
+        _train_and_validate(data, learner, checkpoints, course, run)
+        if course.stopped:
+            break
+        course.next_epoch(Tally(values.top_k))
+        over = course.epoch >= values.epochs or schedule.patience_is_over(values, course.accuracies)
+        if any(run.hosts.any(run.recovery.due(epoch_ends=True) or (over and run.recovery.wanted))):
+            _keep(learner, course, run)
+    if schedule.patience_is_over(values, course.accuracies) and not course.stopped:
+        run.history.ended = lines.early_stopping(values)
+        _print(run.log, [run.history.ended])
+    if checkpoints.empty:
+        checkpoints.store(course.latest)
+
+
+def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
+    """One epoch, from where it is; it may end in a stop."""
+    values, epoch = data.values, course.epoch
+    rate = train_epoch(data, learner, course, run)
+    if course.stopped:
+        return
+    metrics = course.tally.values()
+    _print(run.log, lines.epoch_end(epoch, metrics, course.seconds))
+    loss, count = learner.losses
+    run.history.trained(epoch, metrics, loss / max(1, count), rate, course.seconds)
+    verdicts = None if data.validation is None else validate(data, learner, run)
+    (course.stopped,) = run.hosts.any(run.stop.asked)
+    if course.stopped:
+        _keep(learner, course, run)
+        return
+    learner.losses = (0.0, 0)
+    accuracy = None if verdicts is None else float(np.nanmean(verdicts))
+    if accuracy is not None:
+        run.history.validated(accuracy)
+        _print(run.log, [lines.validation(epoch, accuracy)])
+    if schedule.is_kept(values, epoch, accuracy, course.accuracies):
+        if accuracy is not None and values.checkpoint_frequency is None:
+            _print(run.log, [lines.storing_best(accuracy)])
+        checkpoints.store(epoch, keep_earlier=values.checkpoint_frequency is not None)
+        run.history.stored()
+        course.verdicts = verdicts
+    course.accuracies += [] if accuracy is None else [accuracy]
+
+
+def train_epoch(data: Data, learner: Learner, course: Course, run: Run) -> float:
+    """The rest of a pass over the training images. Returns the learning rate of its last update."""
+    values, epoch, done = data.values, course.epoch, course.batch
     size = values.mini_batch_size
     count = schedule.batches_per_epoch(values.num_training_samples, size)
-    orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)
-    tally, began, rate = Tally(values.top_k), run.clock(), values.learning_rate
+    orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)[done:]
+    began = run.clock() - course.seconds
     fill = augmented(data.train, data.preprocess, values.augmentation_type, run.seed, epoch)
-    for number, batch in enumerate(batches(data.train, orders, fill, data.preprocess.shape, run.threads)):
+    for number, batch in enumerate(batches(data.train, orders, fill, data.preprocess.shape, run.threads), done):
         rate = schedule.learning_rate(values, count, update=epoch * count + number + 1)
-        tally.add(*learner.update(batch.images, batch.labels, rate))
+        course.tally.add(*learner.update(batch.images, batch.labels, rate))
+        course.batch, course.seconds = number + 1, run.clock() - began
         if number and number % run.speedometer == 0:
-            speed = number * size / (run.clock() - began)  # MXNet's own arithmetic: the first batch is warming up
-            _print(run.log, [lines.batch(epoch, number, speed, tally.values())])
-        if run.stop.asked:
+            speed = number * size / course.seconds  # MXNet's own arithmetic: the first batch is warming up
+            _print(run.log, [lines.batch(epoch, number, speed, course.tally.values())])
+        course.stopped, due = run.hosts.any(run.stop.asked, run.recovery.due())
+        if course.stopped or due:
+            _keep(learner, course, run)
+        if course.stopped:
             break
-    if tally.diverged:
+    if course.tally.diverged:
         remedy = f"Use a smaller learning_rate (it is {values.learning_rate:g})."
         run.log.warning("Training diverged: the network's answers are no longer numbers. %s", remedy)
-    metrics, seconds = tally.values(), run.clock() - began
-    if not run.stop.asked:
-        run.history.trained(epoch, metrics, learner.mean_loss(), rate, seconds)
-    return metrics, seconds
+    course.seconds = run.clock() - began
+    return schedule.learning_rate(values, count, update=epoch * count + max(1, course.batch))
+
+
+def _keep(learner: Learner, course: Course, run: Run) -> None:
+    """Write down where the training is, if that is wanted; all hosts are at the same place."""
+    shares = run.hosts.everyone(courses.share(course, learner))
+    if run.recovery.wanted:
+        run.recovery.keep(partial(_snapshot, learner, course, run, shares))
+
+
+def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kept: Mapping[str, int]) -> Snapshot:
+    progress, tensors = courses.describe(course, shares, run.history)
+    progress["left_out"] = run.left_out
+    return Snapshot(course.epoch, course.batch, run.job, progress, kept, learner.state() | tensors)
 
 
 def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
@@ -106,11 +145,13 @@ def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
     run.history.validating(len(images))
     orders = order.in_turn(len(images), data.values.mini_batch_size)
     for batch in batches(images, orders, centre(images), data.preprocess.shape, run.threads):
+        if run.stop.asked:
+            break
+        if not len(batch.order):
+            continue
         scores = learner.score(batch.images).cpu()
         verdicts[batch.order] = verdicts_of(scores, batch.labels)
         run.history.answered(batch.order, scores.numpy(), batch.labels)
-        if run.stop.asked:
-            break
     return verdicts
 
 

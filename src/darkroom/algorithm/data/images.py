@@ -75,6 +75,11 @@ class ImageSet:
     def name(self, k: int) -> str:
         return self.samples.name(int(self.positions[k]))
 
+    def left_out(self) -> list[int]:
+        """Positions of the samples that are not in the set."""
+        missing: list[int] = np.setdiff1d(np.arange(len(self.samples)), self.positions).tolist()
+        return missing
+
     def without(self, bad: Sequence[int]) -> "ImageSet":
         good = np.setdiff1d(np.arange(len(self)), bad)
         return replace(self, positions=self.positions[good], classes=self.classes[good])

@@ -33,9 +33,10 @@ def batches(
     """One batch for each array of ``orders``, in order. ``fill(k, out)`` writes each image, of ``shape`` (height,
     width, channels).
 
-    An image that turns out unreadable is named in a warning and left out of its batch; a batch may become shorter so.
+    An image that turns out unreadable is named in a warning and left out of its batch; a batch may become shorter so,
+    or empty.
     """
-    waiting: deque[Future[Batch | None]] = deque()
+    waiting: deque[Future[Batch]] = deque()
     orders = iter(orders)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         try:
@@ -45,13 +46,12 @@ def batches(
                 batch = waiting.popleft().result()
                 for order in islice(orders, 1):
                     waiting.append(pool.submit(_batch, images, order, fill, shape))
-                if batch is not None:
-                    yield batch
+                yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, shape: tuple[int, int, int]) -> Batch | None:
+def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, shape: tuple[int, int, int]) -> Batch:
     good, pixels = list[int](), np.empty((len(order), *shape), np.uint8)
     for k in map(int, order):
         try:
@@ -59,4 +59,4 @@ def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, shape: tu
             good.append(k)
         except UNREADABLE as error:
             log.warning("Left out of its batch: %s: %s", images.name(k), error)
-    return Batch(np.array(good), pixels[: len(good)], images.classes[good]) if good else None
+    return Batch(np.array(good, dtype=np.int64), pixels[: len(good)], images.classes[good])

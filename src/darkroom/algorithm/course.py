@@ -1,0 +1,98 @@
+"""How far a training has come: the place in its epoch, the counts so far, the accuracies, what the kept model answered.
+
+Together with the learner's state it is all that the rest of the run depends on, so that a run can be taken up again.
+Knows no file and no clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from darkroom.algorithm.learner import Learner
+from darkroom.algorithm.metrics import Tally
+from darkroom.algorithm.report.answers import Answers
+from darkroom.algorithm.report.history import History
+
+Verdicts = npt.NDArray[np.float64]  # (images,) 1 right, 0 wrong (multi_label: share of classes right), nan unreadable
+TENSORS = VERDICTS, ROWS, COUNTS = "course.verdicts", "history.rows", "history.counts"
+
+
+@dataclass
+class Course:
+    """``tally`` and ``seconds`` are of the epoch that is under way."""
+
+    tally: Tally
+    epoch: int = 0  # epochs that are over
+    batch: int = 0  # batches of the next one that are done
+    seconds: float = 0.0
+    accuracies: list[float] = field(default_factory=list)  # of validation, by epoch
+    verdicts: Verdicts | None = None  # of the model that was stored last
+    stopped: bool = False  # by request, on all hosts alike
+
+    @property
+    def latest(self) -> int:
+        """The epoch (from 0) that was trained last, whole or in part."""
+        return max(0, self.epoch + bool(self.batch) - 1)
+
+    def next_epoch(self, tally: Tally) -> None:
+        self.epoch, self.batch, self.seconds, self.tally = self.epoch + 1, 0, 0.0, tally
+
+
+def share(course: Course, learner: Learner) -> dict[str, Any]:
+    """What one host has counted of the epoch under way, as JSON."""
+    return {"tally": course.tally.state(), "losses": list(learner.losses)}
+
+
+def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The course as JSON and tensors. ``shares``: those of all hosts, in the order of their ranks."""
+    told, tensors = history.state(), dict[str, Tensor]()
+    if course.verdicts is not None:
+        tensors[VERDICTS] = torch.from_numpy(course.verdicts)
+    if told["answers"] is not None:
+        tensors[ROWS] = torch.from_numpy(told["answers"]["rows"])
+        tensors[COUNTS] = torch.from_numpy(told["answers"]["counts"])
+    epochs = [epoch for epoch in told["epochs"] if epoch["number"] < course.epoch]  # the next will tell itself
+    progress = {"seconds": course.seconds, "accuracies": course.accuracies, "epochs": epochs}
+    return progress | {"shares": list(shares)}, tensors
+
+
+def restore(
+    course: Course,
+    learner: Learner,
+    history: History,
+    progress: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    rank: int,
+    images: int,
+) -> None:
+    """Take up what ``describe`` gave, but for the place; ``images``: of validation. Raises ValueError."""
+    try:
+        own = progress["shares"][rank]
+        course.seconds = float(progress["seconds"])
+        course.accuracies = [float(accuracy) for accuracy in progress["accuracies"]]
+        course.tally.restore(own["tally"])
+        learner.losses = (float(own["losses"][0]), int(own["losses"][1]))
+        course.verdicts = _array(tensors, VERDICTS, (images,), torch.float64)
+        none = Answers.none(images, history.classes)
+        rows = _array(tensors, ROWS, none.rows.shape, torch.float64)
+        counts = _array(tensors, COUNTS, none.counts.shape, torch.int64)
+        answers = None if rows is None or counts is None else {"rows": rows, "counts": counts}
+        history.restore({"epochs": progress["epochs"], "answers": answers})
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"what it says of the training so far is not complete ({error!r})") from error
+
+
+def _array(
+    tensors: Mapping[str, Tensor], name: str, shape: tuple[int, ...], kind: torch.dtype
+) -> npt.NDArray[Any] | None:
+    tensor = tensors.get(name)
+    if tensor is None:
+        return None
+    if (tuple(tensor.shape), tensor.dtype) != (shape, kind):
+        raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}")
+    return tensor.numpy()

@@ -1,0 +1,55 @@
+"""The hosts that train one network together, as the loop sees them: what they tell and ask each other. One host alone
+is the simplest case; ``distributed`` has the other one. Knows no sockets.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Hosts(Protocol):
+    """Every call is made by all hosts in the same order, and none returns before all have made it.
+
+    Raises PeerError where another host is gone.
+    """
+
+    rank: int  # 0 … count-1; rank 0 saves what is to be saved
+    count: int
+
+    def everyone(self, value: Any) -> list[Any]:
+        """What each host has said, in the order of their ranks: anything that JSON knows."""
+        ...
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag whether it is set on any host."""
+        ...
+
+    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
+        """Put the mean over the hosts into the tensors, each host's counting by its weight. False where all are 0."""
+        ...
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Put what rank 0 has into the tensors of all."""
+        ...
+
+
+class Alone:
+    """The one host of a job."""
+
+    rank, count = 0, 1
+
+    def everyone(self, value: Any) -> list[Any]:
+        return [value]
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        return flags
+
+    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
+        return weight > 0
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        pass
+
+
+ALONE = Alone()

@@ -1,0 +1,139 @@
+"""A training run as it stands between two updates, in one file: written whole or not at all, and believed only when it
+holds what it must. Knows neither network nor images, and not when one is due.
+
+The file is safetensors (nothing is ever unpickled): the numbers as tensors, everything else as JSON in its header.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import save_file
+from torch import Tensor
+
+FORMAT = 1
+HEADER = "darkroom"  # the header's entry that holds the JSON
+NAME = "darkroom-checkpoint-{:04}-{:08}.safetensors"  # epochs that are over, batches of the next one
+_NAME = re.compile(r"darkroom-checkpoint-(?P<epoch>[0-9]{4,9})-(?P<batch>[0-9]{8,12})\.safetensors")
+_MODEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+
+
+class SnapshotError(ValueError):
+    """The file holds no complete run; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """``job``: what it belongs to, by name. ``progress``: what the loop knows, as JSON. ``kept``: the size in bytes of
+    each file that the job has in /opt/ml/model by now; they lie beside the snapshot."""
+
+    epoch: int  # epochs that are over
+    batch: int  # batches of the next one that are done
+    job: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    kept: Mapping[str, int]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def left_out(self) -> dict[str, list[int]]:
+        """Of each channel the places of images that could not be read."""
+        return dict(self.progress["left_out"])
+
+    @property
+    def name(self) -> str:
+        return NAME.format(self.epoch, self.batch)
+
+
+def write(folder: Path, snapshot: Snapshot) -> Path:
+    """Appears under its name when it is complete and on the disk. Raises OSError."""
+    header = {"format": FORMAT} | {f.name: getattr(snapshot, f.name) for f in fields(Snapshot) if f.name != "tensors"}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
+    metadata = {HEADER: json.dumps(header)}
+    return appear(folder / snapshot.name, lambda part: save_file(tensors, part, metadata))
+
+
+def read(path: Path) -> Snapshot:
+    """Raises SnapshotError, also where a model file that it needs is not there or not whole."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, RecursionError, RuntimeError) as error:
+        raise SnapshotError(f"{path.name} is no complete checkpoint ({error})") from error
+    snapshot = _checked(header, tensors, path)
+    for name, size in snapshot.kept.items():
+        beside = path.with_name(name)
+        if not beside.is_file() or beside.stat().st_size != size:
+            raise SnapshotError(f"{path.name} needs the file {name} with {size} bytes beside it, which is not there")
+    return snapshot
+
+
+def found(folder: Path) -> list[Path]:
+    """The snapshots of a folder by their names, the furthest first."""
+    files = [(match, path) for path in folder.glob("*") if (match := _NAME.fullmatch(path.name)) and path.is_file()]
+    return [path for match, path in sorted(files, key=_place, reverse=True)]
+
+
+def appear(path: Path, fill: Callable[[Path], object]) -> Path:
+    """A file that is never seen half written, not even after the power failed."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        fill(part)
+        _to_disk(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    _to_disk(path.parent)
+    return path
+
+
+def _place(item: tuple[re.Match[str], Path]) -> tuple[int, int]:
+    return int(item[0]["epoch"]), int(item[0]["batch"])
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checked(header: Any, tensors: dict[str, Tensor], path: Path) -> Snapshot:
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise SnapshotError(f"{path.name} is no checkpoint that this version of Darkroom can read")
+    try:
+        snapshot = Snapshot(
+            epoch=header["epoch"],
+            batch=header["batch"],
+            job=header["job"],
+            progress=header["progress"],
+            kept=header["kept"],
+            tensors=tensors,
+        )
+    except KeyError as error:
+        raise SnapshotError(f"{path.name} does not say its {error}") from error
+    numbers = [snapshot.epoch, snapshot.batch, *_values(snapshot.kept)]
+    if not all(type(number) is int and number >= 0 for number in numbers) or snapshot.name != path.name:
+        raise SnapshotError(f"{path.name} does not hold the place in training that its name says")
+    if not isinstance(snapshot.job, dict) or not isinstance(snapshot.progress, dict):
+        raise SnapshotError(f"{path.name} does not say which job it is of")
+    left_out = snapshot.progress.get("left_out")
+    if not isinstance(left_out, dict) or not all(_are_places(places) for places in left_out.values()):
+        raise SnapshotError(f"{path.name} does not say which images were left out")
+    if not all(_MODEL_FILE.fullmatch(name) for name in snapshot.kept):
+        raise SnapshotError(f"{path.name} names model files that are none")
+    return snapshot
+
+
+def _values(kept: Any) -> list[Any]:
+    return list(kept.values()) if isinstance(kept, dict) else [None]
+
+
+def _are_places(places: Any) -> bool:
+    return isinstance(places, list) and all(type(place) is int for place in places)

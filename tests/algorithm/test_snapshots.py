@@ -1,0 +1,111 @@
+"""Files of a training under way: what is read is what was written, and whatever is not whole is said to be so."""
+
+import contextlib
+import json
+import struct
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from darkroom.algorithm import snapshots
+from darkroom.algorithm.snapshots import Snapshot, SnapshotError
+
+TENSORS = {"conv.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "optimizer.count": torch.tensor(7)}
+ONE = Snapshot(3, 20, {"momentum": 0.9}, {"left_out": {"train": [4]}, "accuracies": [0.5]}, {"a.params": 2}, TENSORS)
+
+
+@pytest.fixture
+def written(tmp_path):
+    (tmp_path / "a.params").write_bytes(b"xy")
+    return snapshots.write(tmp_path, ONE)
+
+
+def test_what_was_written_is_read(written):
+    again = snapshots.read(written)
+    assert (again.epoch, again.batch, again.job, again.progress, again.kept, again.left_out) == (
+        (3, 20, ONE.job, ONE.progress, ONE.kept, {"train": [4]})
+    )
+    assert again.tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(again.tensors[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_memory_format_does_not_matter(tmp_path):
+    last = ONE.tensors["conv.weight"].contiguous(memory_format=torch.channels_last)
+    path = snapshots.write(tmp_path, Snapshot(0, 1, {}, ONE.progress, {}, {"w": last}))
+    assert torch.equal(snapshots.read(path).tensors["w"], last)
+
+
+def test_the_furthest_comes_first(tmp_path):
+    for epoch, batch in ((2, 100), (10, 0), (2, 9)):
+        snapshots.write(tmp_path, Snapshot(epoch, batch, {}, ONE.progress, {}, {}))
+    (tmp_path / "darkroom-checkpoint-x.safetensors").touch()
+    (tmp_path / "darkroom-checkpoint-9999-00000000.safetensors").mkdir()
+    assert [path.name[20:33] for path in snapshots.found(tmp_path)] == [
+        "0010-00000000",
+        "0002-00000100",
+        "0002-00000009",
+    ]
+    assert snapshots.found(tmp_path / "nowhere") == []
+
+
+def test_nothing_half_written_stays(tmp_path):
+    def fill(part):
+        part.write_text("half")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        snapshots.appear(tmp_path / "a", fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(deadline=None, max_examples=200)
+@given(length=st.integers(0, 2000), place=st.integers(0, 1999), value=st.integers(0, 255))
+def test_no_file_does_more_than_fail(tmp_path_factory, length, place, value):
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "a.params").write_bytes(b"xy")
+    path = snapshots.write(folder, ONE)
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] = value
+    path.write_bytes(data[: max(0, len(data) - length)] if length % 2 else data)
+    with contextlib.suppress(SnapshotError):
+        assert snapshots.read(path).name == path.name
+
+
+def lied(folder, change):
+    """A file whose header says something else."""
+    path = snapshots.write(folder, Snapshot(0, 0, {}, {"left_out": {}}, {}, {}))
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    told = json.loads(header["__metadata__"]["darkroom"])
+    header["__metadata__"]["darkroom"] = change(told)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"format": 2}, "that this version of Darkroom can read"),
+        ({"epoch": 5}, "the place in training that its name says"),
+        ({"batch": "0"}, "the place in training that its name says"),
+        ({"kept": {"../../x": 0}}, "names model files that are none"),
+        ({"kept": {"a": -1}}, "the place in training"),
+        ({"kept": {"b.params": 3}}, "needs the file b.params with 3 bytes beside it"),
+        ({"job": []}, "which job it is of"),
+        ({"progress": {"left_out": {"train": ["x"]}}}, "which images were left out"),
+    ],
+)
+def test_headers_that_cannot_be_true(tmp_path, changed, words):
+    path = lied(tmp_path, lambda told: json.dumps(told | changed))
+    with pytest.raises(SnapshotError, match=words):
+        snapshots.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "[]", "{}", '{"format": 1}'])
+def test_headers_that_are_none(tmp_path, text):
+    with pytest.raises(SnapshotError):
+        snapshots.read(lied(tmp_path, lambda told: text))
