@@ -39,7 +39,7 @@ CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
     im2rec.im2rec: {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 }
 SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
-for panel, commands in {
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
     LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop, reporting.report),
     SERVE: (
@@ -51,7 +51,8 @@ for panel, commands in {
         exporting.export,
         deleting.delete,
     ),
-}.items():
+}
+for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel, context_settings=CONTEXTS.get(command))(command)
 app.add_typer(weights.app, name="weights", rich_help_panel=LEARN)
