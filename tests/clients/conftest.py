@@ -18,6 +18,7 @@ from tests.clients.environments import python_of
 from tests.stories import photos
 
 FLOWS = Path(__file__).with_name("flows")
+MXNET_SCRIPTS = Path(__file__).with_name("mxnet_scripts")
 CLASSES, PER_CLASS = ("car", "leopard"), 10
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"
 ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole-darkroom"
@@ -137,3 +138,16 @@ def artifact(boto: Callable[[str], Any], data: Path) -> str:
     patience = {"Delay": 1, "MaxAttempts": 120}
     sagemaker.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName="shared", WaiterConfig=patience)
     return str(sagemaker.describe_training_job(TrainingJobName="shared")["ModelArtifacts"]["S3ModelArtifacts"])
+
+
+@pytest.fixture
+def mxnet(tmp_path) -> Callable[..., None]:
+    """Runs a script of ``mxnet_scripts`` in MXNet's own environment, with the test's folder and more words."""
+
+    def run(script: str, *arguments: object) -> None:
+        command = [python_of("mxnet"), MXNET_SCRIPTS / f"{script}.py", tmp_path, *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MXNET_SUBGRAPH_VERBOSE": "0"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run

@@ -2,10 +2,6 @@
 probability. Each script of ``mxnet_scripts`` is one small program; .npy, .npz and .json files pass between the two."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,29 +13,11 @@ from darkroom.formats.recordio import ImageHeader, RecordFile, RecordWriter, pac
 from darkroom.networks import artifact, catalogue
 from darkroom.networks.architecture import MOBILENET_V2, PREACT_RESNET, RESNET, SQUEEZENET, Architecture
 from darkroom.networks.catalogue import Net, classifier_of
-from tests.clients.environments import python_of
 
 pytestmark = pytest.mark.clients
 
-SCRIPTS = Path(__file__).with_name("mxnet_scripts")
 MAGIC = bytes.fromhex("0a23d7ce")
 PAYLOADS = [b"", b"plain", MAGIC, b"1234" + MAGIC + b"56", b"1" + MAGIC, MAGIC * 3, b"12345678" + MAGIC + bytes(5)]
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    return python_of("mxnet")
-
-
-@pytest.fixture
-def mxnet(python, tmp_path) -> Callable[..., None]:
-    def run(script: str, *arguments: object) -> None:
-        command = [python, SCRIPTS / f"{script}.py", tmp_path, *map(str, arguments)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MXNET_SUBGRAPH_VERBOSE": "0"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    return run
 
 
 def records() -> list[dict]:
