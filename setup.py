@@ -1,4 +1,4 @@
-"""The one part in C. Where there is no compiler it is left out, and pictures are cut the slower way."""
+"""The parts in C. Where there is no compiler they are left out, and the same is done the slower way."""
 
 from setuptools import Extension, setup
 
@@ -10,6 +10,13 @@ setup(
             libraries=["dl"],
             extra_compile_args=["-O3"],
             optional=True,
-        )
+        ),
+        Extension(
+            "darkroom.networks._batch_norm",
+            ["src/darkroom/networks/batch_norm.c"],
+            libraries=["pthread"],
+            extra_compile_args=["-O3", "-std=gnu11"],
+            optional=True,
+        ),
     ]
 )

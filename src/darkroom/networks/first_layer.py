@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from darkroom.networks.batch_norm import normalised
+
 
 def normalised_conv(norm: nn.BatchNorm2d, conv: nn.Conv2d, images: Tensor) -> Tensor:
     """``conv(norm(images))`` for images (N, C, H, W) that need no gradient and a norm whose weight is not learnt."""
     if not (norm.training and torch.is_grad_enabled()) or images.requires_grad or norm.weight.requires_grad:
         return conv(norm(images))
     with torch.no_grad():
-        x = norm(images)
+        x = normalised(norm, images)
     weight, kind = conv.weight, images.device.type
     if torch.is_autocast_enabled(kind):
         half = torch.get_autocast_dtype(kind)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
+from darkroom.networks.batch_norm import normalised, normalised_relu
 from darkroom.networks.plan import (
     INPUT,
     INPUT_NORM,
@@ -42,10 +43,21 @@ class PlannedNet(nn.Module):
             if (module := _module(step.layer)) is not None:
                 self.add_module(step.name, module)
             self._last_use |= dict.fromkeys(step.sources, number)
+        self._activated = self._norms_before_relu()
         self.bn_data = self.get_submodule(INPUT_NORM)
         self.bn_data.eval()
         for constant in self.bn_data.parameters():
             constant.requires_grad_(False)
+
+    def _norms_before_relu(self) -> dict[int, Relu]:
+        """The ReLU of each normalisation that nothing else reads: the two are computed as one."""
+        norms = {number for number, step in enumerate(self.plan.steps) if isinstance(step.layer, Norm)}
+        return {
+            number - 1: step.layer
+            for number, step in enumerate(self.plan.steps)
+            if isinstance(step.layer, Relu) and step.sources == (number - 1,) and number - 1 in norms
+            if self._last_use[number - 1] == number
+        }
 
     @torch.no_grad()
     def normalise_input(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
@@ -70,8 +82,19 @@ class PlannedNet(nn.Module):
             inputs = [
                 values.pop(source) if self._last_use[source] == number else values[source] for source in step.sources
             ]
-            x = values[number] = self._run(step.name, step.layer, inputs, last=step.sources[0] not in values)
+            if isinstance(step.layer, Norm):
+                x = self._normalise(step.name, inputs[0], self._activated.get(number))
+            elif isinstance(step.layer, Relu) and step.sources[0] in self._activated:
+                x = inputs[0]
+            else:
+                x = self._run(step.name, step.layer, inputs, last=step.sources[0] not in values)
+            values[number] = x
         return x  # (N, classes)
+
+    def _normalise(self, name: str, x: Tensor, relu: Relu | None) -> Tensor:
+        norm = self.get_submodule(name)
+        assert isinstance(norm, nn.BatchNorm2d)
+        return normalised(norm, x) if relu is None else normalised_relu(norm, x, relu.limit)
 
     def _run(self, name: str, layer: Layer, inputs: list[Tensor], *, last: bool) -> Tensor:
         x = inputs[0]

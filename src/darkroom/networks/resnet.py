@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
+from darkroom.networks.batch_norm import normalised_relu
 from darkroom.networks.first_layer import normalised_conv
 
 BN_EPS = 2e-5
@@ -79,10 +80,10 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = normalised_conv(self.bn_data, self.conv0, images if images.is_floating_point() else images.float())
         if not self.architecture.small_stem:
-            x = functional.max_pool2d(functional.relu(self.bn0(x), inplace=True), 3, stride=2, padding=1)
+            x = functional.max_pool2d(normalised_relu(self.bn0, x), 3, stride=2, padding=1)
         for name in self.units:
             x = self.get_submodule(name)(x)
-        x = functional.relu(self.bn1(x), inplace=True)
+        x = normalised_relu(self.bn1, x)
         return self.fc1(x.mean(dim=(2, 3)))  # (N, features) -> (N, classes)
 
 
@@ -98,9 +99,9 @@ class Basic(nn.Module):
         self.sc = _conv(inputs, outputs, 1, stride) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        active = functional.relu(self.bn1(x), inplace=True)
+        active = normalised_relu(self.bn1, x)
         y = self.conv1(active)
-        y = self.conv2(functional.relu(self.bn2(y), inplace=True))
+        y = self.conv2(normalised_relu(self.bn2, y))
         return y + (x if self.sc is None else self.sc(active))
 
 
@@ -119,10 +120,10 @@ class Bottleneck(nn.Module):
         self.sc = _conv(inputs, outputs, 1, stride) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        active = functional.relu(self.bn1(x), inplace=True)
+        active = normalised_relu(self.bn1, x)
         y = self.conv1(active)
-        y = self.conv2(functional.relu(self.bn2(y), inplace=True))
-        y = self.conv3(functional.relu(self.bn3(y), inplace=True))
+        y = self.conv2(normalised_relu(self.bn2, y))
+        y = self.conv3(normalised_relu(self.bn3, y))
         return y + (x if self.sc is None else self.sc(active))
 
 

@@ -1,0 +1,320 @@
+/* Batch normalisation and the clamp after it (ReLU, ReLU6, or none), forward and back, of float32 pixels that hold
+ * their channels side by side (channels_last): the memory is rows of C numbers.
+ *
+ * Everything here waits for memory, so each direction reads what it needs twice and writes once. A group of rows is
+ * treated as one row of W = C * repeat numbers, wide enough to keep the adders busy. Sums are made block by block, and
+ * blocks are joined in their order in double precision: the answer does not depend on the number of threads.
+ * Blocks' means and squares are joined as Chan, Golub and LeVeque (1979) do.
+ */
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+#define FAST __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#endif
+#endif
+#ifndef FAST
+#define FAST
+#endif
+
+#define MIN_WIDTH 128      /* numbers */
+#define BLOCK_BYTES 131072 /* stays in the second-level cache between its two readings */
+#define FLUSH_ROWS 64      /* rows that are added up in single precision */
+#define MAX_THREADS 64
+
+typedef struct {
+    const float *x, *dy;
+    float *out;
+    int64_t size, width, block, blocks; /* numbers in all, of a group, of a block; how many blocks */
+    int64_t channels;
+    const float *scale, *shift, *mean, *slope, *rest; /* (width): see each use */
+    float low, high;
+    double *sums; /* (blocks, 2, width) */
+} Work;
+
+typedef void (*Part)(const Work *, int64_t);
+
+/* ---- threads: asleep but for the moment of a call ---- */
+
+static struct {
+    pthread_mutex_t lock, use;
+    pthread_cond_t begin, end;
+    int threads, wanted, busy; /* hired; of them for this round; at work */
+    unsigned long round;
+    Part part;
+    const Work *work; /* NULL between rounds */
+    int64_t next;
+} pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER,
+          0, 0, 0, 0, NULL, NULL, 0};
+
+static void take_blocks(Part part, const Work *work) {
+    int64_t block;
+    while ((block = __atomic_fetch_add(&pool.next, 1, __ATOMIC_RELAXED)) < work->blocks) part(work, block);
+}
+
+/* A helper that wakes when the round is over goes back to sleep: nobody waits for it. */
+static void *help(void *number) {
+    unsigned long seen = 0;
+    pthread_mutex_lock(&pool.lock);
+    for (;;) {
+        while (!pool.work || pool.round == seen) pthread_cond_wait(&pool.begin, &pool.lock);
+        seen = pool.round;
+        if ((intptr_t)number >= pool.wanted) continue;
+        Part part = pool.part;
+        const Work *work = pool.work;
+        pool.busy++;
+        pthread_mutex_unlock(&pool.lock);
+        take_blocks(part, work);
+        pthread_mutex_lock(&pool.lock);
+        if (--pool.busy == 0) pthread_cond_signal(&pool.end);
+    }
+    return NULL;
+}
+
+static void forget_threads(void) { /* a forked child has none of them */
+    pool.threads = pool.busy = 0;
+    pool.work = NULL;
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_mutex_init(&pool.use, NULL);
+    pthread_cond_init(&pool.begin, NULL);
+    pthread_cond_init(&pool.end, NULL);
+}
+
+static void hire(int threads) {
+    static int told;
+    if (!told) told = !pthread_atfork(NULL, NULL, forget_threads);
+    while (pool.threads < threads) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, help, (void *)(intptr_t)pool.threads)) return;
+        pthread_detach(thread);
+        pool.threads++;
+    }
+}
+
+/* Every block once, by as many threads as there are, this one among them. */
+static void run(Part part, const Work *work, int threads) {
+    if (threads <= 1 || work->blocks == 1) {
+        for (int64_t block = 0; block < work->blocks; block++) part(work, block);
+        return;
+    }
+    pthread_mutex_lock(&pool.use);
+    pthread_mutex_lock(&pool.lock);
+    pool.wanted = threads < MAX_THREADS ? threads - 1 : MAX_THREADS - 1;
+    hire(pool.wanted);
+    pool.part = part, pool.work = work, pool.next = 0;
+    pool.round++;
+    pthread_cond_broadcast(&pool.begin);
+    pthread_mutex_unlock(&pool.lock);
+    take_blocks(part, work);
+    pthread_mutex_lock(&pool.lock);
+    pool.work = NULL;
+    while (pool.busy) pthread_cond_wait(&pool.end, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
+    pthread_mutex_unlock(&pool.use);
+}
+
+/* ---- one block ---- */
+
+static int64_t begin_of(const Work *work, int64_t block) { return block * work->block; }
+
+static int64_t end_of(const Work *work, int64_t block) {
+    int64_t end = (block + 1) * work->block;
+    return end < work->size ? end : work->size;
+}
+
+static void flush(double *restrict total, float *restrict part, int64_t width) {
+    for (int64_t w = 0; w < width; w++) total[w] += part[w], part[w] = 0;
+}
+
+/* sums[0] = Σx; then, with the block's own mean of each channel, sums[1] = Σ(x - mean)². */
+FAST static void measure(const Work *work, int64_t block) {
+    const int64_t width = work->width, begin = begin_of(work, block), end = end_of(work, block);
+    const int64_t channels = work->channels, rows = (end - begin) / channels;
+    double *total = work->sums + block * 2 * width, *square = total + width;
+    float part[width], mean[width];
+    memset(total, 0, 2 * width * sizeof(double));
+    memset(part, 0, width * sizeof(float));
+    for (int64_t k = begin, since = 0; k < end; k += width) {
+        const float *restrict x = work->x + k;
+        const int64_t wide = end - k < width ? end - k : width;
+        for (int64_t w = 0; w < wide; w++) part[w] += x[w];
+        if (++since == FLUSH_ROWS) flush(total, part, width), since = 0;
+    }
+    flush(total, part, width);
+    for (int64_t w = channels; w < width; w++) total[w % channels] += total[w];
+    for (int64_t w = 0; w < width; w++) mean[w] = (float)(total[w % channels] / rows);
+    for (int64_t k = begin, since = 0; k < end; k += width) {
+        const float *restrict x = work->x + k;
+        const int64_t wide = end - k < width ? end - k : width;
+        for (int64_t w = 0; w < wide; w++) part[w] += (x[w] - mean[w]) * (x[w] - mean[w]);
+        if (++since == FLUSH_ROWS) flush(square, part, width), since = 0;
+    }
+    flush(square, part, width);
+    for (int64_t w = channels; w < width; w++) square[w % channels] += square[w];
+    for (int64_t c = 0; c < channels; c++) { /* what was subtracted was the mean rounded */
+        const double off = total[c] / rows - mean[c];
+        square[c] -= off * off * rows;
+    }
+}
+
+/* out = clamp(x·scale + shift) */
+FAST static void normalise(const Work *work, int64_t block) {
+    const int64_t width = work->width, end = end_of(work, block);
+    const float *restrict scale = work->scale, *restrict shift = work->shift;
+    const float low = work->low, high = work->high;
+    for (int64_t k = begin_of(work, block); k < end; k += width) {
+        const float *restrict x = work->x + k;
+        float *restrict out = work->out + k;
+        const int64_t wide = end - k < width ? end - k : width;
+        for (int64_t w = 0; w < wide; w++) {
+            float y = x[w] * scale[w] + shift[w];
+            y = y < low ? low : y;
+            out[w] = y > high ? high : y;
+        }
+    }
+}
+
+/* g = dy where the clamp let x pass;  sums[0] = Σg, sums[1] = Σg·(x - mean) */
+FAST static void gather(const Work *work, int64_t block) {
+    const int64_t width = work->width, begin = begin_of(work, block), end = end_of(work, block);
+    const float *restrict scale = work->scale, *restrict shift = work->shift, *restrict mean = work->mean;
+    const float low = work->low, high = work->high;
+    double *total = work->sums + block * 2 * width, *product = total + width;
+    float part[width], prod[width];
+    memset(total, 0, 2 * width * sizeof(double));
+    memset(part, 0, width * sizeof(float));
+    memset(prod, 0, width * sizeof(float));
+    for (int64_t k = begin, since = 0; k < end; k += width) {
+        const float *restrict x = work->x + k, *restrict dy = work->dy + k;
+        const int64_t wide = end - k < width ? end - k : width;
+        for (int64_t w = 0; w < wide; w++) {
+            const float y = x[w] * scale[w] + shift[w];
+            const float d = dy[w], g = (y > low) & (y < high) ? d : 0.0f; /* read anyway: else it is no vector loop */
+            part[w] += g;
+            prod[w] += g * (x[w] - mean[w]);
+        }
+        if (++since == FLUSH_ROWS) flush(total, part, width), flush(product, prod, width), since = 0;
+    }
+    flush(total, part, width);
+    flush(product, prod, width);
+    for (int64_t w = work->channels; w < width; w++) {
+        total[w % work->channels] += total[w];
+        product[w % work->channels] += product[w];
+    }
+}
+
+/* out = scale·g - slope·(x - mean) - rest */
+FAST static void give_back(const Work *work, int64_t block) {
+    const int64_t width = work->width, end = end_of(work, block);
+    const float *restrict scale = work->scale, *restrict shift = work->shift, *restrict mean = work->mean;
+    const float *restrict slope = work->slope, *restrict rest = work->rest;
+    const float low = work->low, high = work->high;
+    for (int64_t k = begin_of(work, block); k < end; k += width) {
+        const float *restrict x = work->x + k, *restrict dy = work->dy + k;
+        float *restrict out = work->out + k;
+        const int64_t wide = end - k < width ? end - k : width;
+        for (int64_t w = 0; w < wide; w++) {
+            const float y = x[w] * scale[w] + shift[w];
+            const float d = dy[w], g = (y > low) & (y < high) ? d : 0.0f; /* read anyway: else it is no vector loop */
+            out[w] = scale[w] * g - slope[w] * (x[w] - mean[w]) - rest[w];
+        }
+    }
+}
+
+/* ---- whole tensors ---- */
+
+static int lay_out(Work *work, int64_t rows, int64_t channels) {
+    const int64_t repeat = (MIN_WIDTH + channels - 1) / channels;
+    int64_t groups;
+    work->channels = channels;
+    work->size = rows * channels;
+    work->width = channels * repeat;
+    groups = BLOCK_BYTES / (int64_t)sizeof(float) / work->width;
+    work->block = work->width * (groups > 0 ? groups : 1);
+    work->blocks = (work->size + work->block - 1) / work->block;
+    work->sums = malloc(work->blocks * 2 * work->width * sizeof(double));
+    return work->sums != NULL;
+}
+
+/* (channels) → (width): the same numbers again and again */
+static void spread(float *wide, const Work *work, const float *narrow) {
+    for (int64_t w = 0; w < work->width; w++) wide[w] = narrow[w % work->channels];
+}
+
+/* y = clamp(weight·(x - mean)/√(var + eps) + bias); gives mean and variance (biased) of each channel, and moves the
+ * running ones. 0: no memory. */
+int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channels, const float *weight,
+                          const float *bias, double eps, float low, float high, double *mean, double *variance,
+                          float *running_mean, float *running_var, double momentum, int threads) {
+    Work work = {.x = x, .out = y, .low = low, .high = high};
+    if (!lay_out(&work, rows, channels)) return 0;
+    run(measure, &work, threads);
+    for (int64_t c = 0; c < channels; c++) {
+        double m = 0, square = 0;
+        int64_t count = 0;
+        for (int64_t block = 0; block < work.blocks; block++) {
+            const int64_t more = (end_of(&work, block) - begin_of(&work, block)) / channels;
+            const double *sums = work.sums + block * 2 * work.width;
+            const double away = sums[c] / more - m;
+            square += sums[work.width + c] + away * away * ((double)count * more / (count + more));
+            count += more;
+            m += away * more / count;
+        }
+        mean[c] = m;
+        variance[c] = square / rows;
+        running_mean[c] += momentum * (m - running_mean[c]);
+        running_var[c] += momentum * (square / (rows - 1) - running_var[c]); /* unbiased, as torch keeps it */
+    }
+    float scale[channels], shift[channels], scales[work.width], shifts[work.width];
+    for (int64_t c = 0; c < channels; c++) {
+        const double root = __builtin_sqrt(variance[c] + eps);
+        scale[c] = (float)(weight[c] / root);
+        shift[c] = (float)(bias[c] - mean[c] * (weight[c] / root));
+    }
+    spread(scales, &work, scale);
+    spread(shifts, &work, shift);
+    work.scale = scales, work.shift = shifts;
+    run(normalise, &work, threads);
+    free(work.sums);
+    return 1;
+}
+
+/* The way back: dx, and the gradients of weight and bias. mean and variance are those of the way forth. 0: no memory. */
+int darkroom_norm_backward(const float *dy, const float *x, float *dx, int64_t rows, int64_t channels,
+                           const float *weight, const float *bias, double eps, float low, float high,
+                           const double *mean, const double *variance, float *dweight, float *dbias, int threads) {
+    Work work = {.x = x, .dy = dy, .out = dx, .low = low, .high = high};
+    if (!lay_out(&work, rows, channels)) return 0;
+    float narrow[5][channels], wide[5][work.width];
+    for (int64_t c = 0; c < channels; c++) {
+        const double root = __builtin_sqrt(variance[c] + eps);
+        narrow[0][c] = (float)(weight[c] / root);
+        narrow[1][c] = (float)(bias[c] - mean[c] * (weight[c] / root));
+        narrow[2][c] = (float)mean[c];
+    }
+    for (int n = 0; n < 3; n++) spread(wide[n], &work, narrow[n]);
+    work.scale = wide[0], work.shift = wide[1], work.mean = wide[2];
+    run(gather, &work, threads);
+    for (int64_t c = 0; c < channels; c++) {
+        double total = 0, product = 0;
+        for (int64_t block = 0; block < work.blocks; block++) {
+            total += work.sums[block * 2 * work.width + c];
+            product += work.sums[(block * 2 + 1) * work.width + c];
+        }
+        const double inverse = 1 / (variance[c] + eps), root = __builtin_sqrt(inverse);
+        dweight[c] = (float)(product * root);
+        dbias[c] = (float)total;
+        narrow[3][c] = (float)(weight[c] * root * inverse * product / rows);
+        narrow[4][c] = (float)(weight[c] * root * total / rows);
+    }
+    spread(wide[3], &work, narrow[3]);
+    spread(wide[4], &work, narrow[4]);
+    work.slope = wide[3], work.rest = wide[4];
+    run(give_back, &work, threads);
+    free(work.sums);
+    return 1;
+}

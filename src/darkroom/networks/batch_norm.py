@@ -1,0 +1,126 @@
+"""Batch normalisation and the ReLU after it, in one go where that is faster: training on a CPU in float32.
+
+All of it waits for memory, and torch's two layers go through the numbers almost twice as often as ``batch_norm.c``.
+That is used where it was built; elsewhere (GPUs, 16-bit types, evaluation, other layouts) torch's layers do the same.
+"""
+
+import ctypes
+import functools
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+MAX_CHANNELS = 8192
+
+
+def normalised_relu(norm: nn.BatchNorm2d, x: Tensor, limit: float | None = None) -> Tensor:
+    """relu(norm(x)) of (N, C, H, W), or with ``limit`` 6 relu6; ``norm`` is as if it had been called."""
+    if _suits(norm, x):
+        return _run(norm, x, 0.0, math.inf if limit is None else limit)
+    y = norm(x)
+    return functional.relu(y, inplace=True) if limit is None else functional.hardtanh(y, 0.0, limit, inplace=True)
+
+
+def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """norm(x) of (N, C, H, W)."""
+    if _suits(norm, x):
+        return _run(norm, x, -math.inf, math.inf)
+    answer: Tensor = norm(x)
+    return answer
+
+
+def is_native() -> bool:
+    """Whether batch_norm.c was built."""
+    return _native() is not None
+
+
+def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
+    return (
+        norm.training
+        and x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and x.dim() == 4
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and x.numel() > x.shape[1] <= MAX_CHANNELS  # one value a channel has no variance: torch says so
+        and norm.affine
+        and norm.weight.dtype is torch.float32
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and not torch.is_autocast_enabled("cpu")
+        and _native() is not None
+    )
+
+
+def _run(norm: nn.BatchNorm2d, x: Tensor, low: float, high: float) -> Tensor:
+    running = norm.running_mean, norm.running_var
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    answer: Tensor = _Normalised.apply(x, norm.weight, norm.bias, running, norm.momentum, norm.eps, (low, high))
+    return answer
+
+
+class _Normalised(torch.autograd.Function):
+    """clamp(batch_norm(x), low, high)"""
+
+    @staticmethod
+    def forward(
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor, running: Any, momentum: float, eps: float, bounds: Any
+    ) -> Tensor:
+        channels = x.shape[1]
+        y = torch.empty_like(x)
+        moments = torch.empty(2, channels, dtype=torch.float64)  # mean and variance of the batch
+        mean, variance = moments.data_ptr(), moments.data_ptr() + 8 * channels
+        moved = [tensor.data_ptr() for tensor in running]
+        given = (weight.data_ptr(), bias.data_ptr(), eps, *bounds, mean, variance, *moved, momentum)
+        _done(
+            _native().darkroom_norm_forward(
+                x.data_ptr(), y.data_ptr(), x.numel() // channels, channels, *given, _threads()
+            )
+        )
+        context.save_for_backward(x, weight, bias, moments)
+        context.eps, context.bounds = eps, bounds
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(context: Any, gradient: Tensor) -> Any:
+        x, weight, bias, moments = context.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        channels = x.shape[1]
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
+        mean, variance = moments.data_ptr(), moments.data_ptr() + 8 * channels
+        sizes = x.numel() // channels, channels
+        given = (weight.data_ptr(), bias.data_ptr(), context.eps, *context.bounds, mean, variance)
+        made = (dweight.data_ptr(), dbias.data_ptr(), _threads())
+        _done(_native().darkroom_norm_backward(gradient.data_ptr(), x.data_ptr(), dx.data_ptr(), *sizes, *given, *made))
+        return dx, dweight, dbias, None, None, None, None
+
+
+def _threads() -> int:
+    return torch.get_num_threads()
+
+
+def _done(answer: int) -> None:
+    if not answer:
+        raise MemoryError("batch normalisation found no memory for its sums")
+
+
+@functools.cache
+def _native() -> Any:
+    """The library, or None where it was not built."""
+    for path in sorted(Path(__file__).parent.glob("_batch_norm*.so"))[:1]:
+        with suppress(OSError):
+            native = ctypes.CDLL(str(path))
+            whole, real, single, pointer = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p
+            layer = [whole, whole, pointer, pointer, real, single, single]  # rows, channels, weight, bias, eps, bounds
+            forward, backward = native.darkroom_norm_forward, native.darkroom_norm_backward
+            forward.argtypes = [*[pointer] * 2, *layer, *[pointer] * 4, real, ctypes.c_int]
+            backward.argtypes = [*[pointer] * 3, *layer, *[pointer] * 4, ctypes.c_int]
+            return native
+    return None

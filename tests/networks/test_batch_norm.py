@@ -1,0 +1,164 @@
+"""The native way against torch's own layers in double precision: answers, gradients and what the layer remembers."""
+
+import math
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from darkroom.networks import batch_norm, catalogue
+from darkroom.networks.architecture import Architecture
+from darkroom.networks.batch_norm import normalised, normalised_relu
+
+SHAPES = [(3, 4, 17, 9), (16, 8, 9, 9), (64, 40, 17, 17), (100, 3, 5, 7), (257, 2, 6, 6), (2048, 2, 3, 3), (1, 3, 4, 4)]
+CLAMPS = {"relu": None, "relu6": 6.0, "none": math.inf}
+
+needs_native = pytest.mark.skipif(not batch_norm.is_native(), reason="batch_norm.c was not built: no C compiler")
+
+
+def layer(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, eps=2e-5)
+    with torch.no_grad():
+        norm.weight.normal_().mul_(3)
+        norm.bias.normal_()
+    return norm
+
+
+def photos(channels: int, images: int, height: int, width: int) -> Tensor:
+    return (torch.randn(images, channels, height, width) * 2 + 50).contiguous(memory_format=torch.channels_last)
+
+
+def ours(norm: nn.BatchNorm2d, x: Tensor, clamp: str) -> Tensor:
+    return normalised(norm, x) if clamp == "none" else normalised_relu(norm, x, CLAMPS[clamp])
+
+
+def torchs(norm: nn.BatchNorm2d, x: Tensor, clamp: str) -> Tensor:
+    y = norm(x)
+    return y if clamp == "none" else functional.relu(y) if clamp == "relu" else functional.relu6(y)
+
+
+def near(found: Tensor | None, expected: Tensor | None) -> bool:
+    """Within float32's rounding of the largest number."""
+    assert found is not None
+    assert expected is not None
+    return float((found.detach().double() - expected.detach()).abs().max() / expected.detach().abs().max()) < 1e-5
+
+
+@needs_native
+@pytest.mark.parametrize("clamp", CLAMPS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_it_is_what_torch_computes(shape: tuple[int, int, int, int], clamp: str, monkeypatch: Any) -> None:
+    torch.manual_seed(0)
+    norm = layer(shape[0])
+    exact = nn.BatchNorm2d(shape[0], eps=2e-5).double()
+    exact.load_state_dict(norm.state_dict())
+    x = photos(*shape).requires_grad_()
+    z = x.detach().double().requires_grad_()
+    gradient = torch.randn_like(x)
+    monkeypatch.setattr(norm, "forward", None)  # nothing may fall back unseen
+    y, w = ours(norm, x, clamp), torchs(exact, z, clamp)
+    y.backward(gradient)
+    w.backward(gradient.double())
+    assert near(y, w)
+    assert near(x.grad, z.grad)
+    assert near(norm.weight.grad, exact.weight.grad)
+    assert near(norm.bias.grad, exact.bias.grad)
+    assert near(norm.running_mean, exact.running_mean)
+    assert near(norm.running_var, exact.running_var)
+    assert norm.num_batches_tracked == 1
+
+
+@needs_native
+def test_the_number_of_threads_changes_no_bit() -> None:
+    torch.manual_seed(0)
+    x, norm = photos(48, 16, 40, 40).requires_grad_(), layer(48)
+    gradient = torch.randn_like(x)
+    found = []
+    for threads in (1, 2, 3, 7, 1):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            x.grad = norm.weight.grad = None
+            y = normalised_relu(norm, x)
+            y.backward(gradient)
+        finally:
+            torch.set_num_threads(before)
+        assert x.grad is not None
+        assert norm.weight.grad is not None
+        found.append((y.detach().clone(), x.grad.clone(), norm.weight.grad.clone()))
+    for others in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+
+@needs_native
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    x, norm = photos(16, 64, 32, 32), layer(16)
+    normalised(norm, x)
+    child = os.fork()
+    if child == 0:
+        normalised(norm, x)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@needs_native
+def test_what_is_no_number_is_told_on() -> None:
+    x = photos(16, 2, 8, 8)
+    x[0, 3, 2, 2] = math.nan
+    y = normalised(layer(16), x)
+    assert y[:, 3].isnan().all()
+    assert y[:, :3].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda norm, x: (norm.eval(), x),
+        lambda norm, x: (norm.double(), x.double()),
+        lambda norm, x: (norm, x.contiguous()),
+        lambda norm, x: (nn.BatchNorm2d(8, affine=False), x),
+        lambda norm, x: (nn.BatchNorm2d(8, momentum=None), x),
+        lambda norm, x: (nn.BatchNorm2d(8, track_running_stats=False), x),
+    ],
+    ids=["evaluation", "double", "contiguous", "not affine", "cumulative", "nothing tracked"],
+)
+def test_whatever_else_is_left_to_torch(change: Any) -> None:
+    torch.manual_seed(0)
+    norm, x = change(layer(8), photos(8, 3, 5, 5))
+    expected = nn.functional.relu6(norm(x))
+    fresh, _ = change(layer(8), x)
+    fresh.load_state_dict(norm.state_dict())
+    assert torch.allclose(normalised_relu(fresh, x, 6.0), expected, atol=1e-5)
+
+
+@needs_native
+@pytest.mark.parametrize(("name", "layers"), [("preact_resnet", 20), ("resnet", 18), ("mobilenet_v2", 0)])
+def test_networks_learn_the_same_with_and_without_it(name: str, layers: int, monkeypatch: Any) -> None:
+    architecture = Architecture.of(layers or 18, 5, (3, 64, 64), name)
+    images, labels = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8), torch.tensor([0, 1, 2, 3])
+    images = images.contiguous(memory_format=torch.channels_last)
+
+    def learn() -> tuple[Tensor, dict[str, Tensor]]:
+        net = catalogue.build(architecture, torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last)
+        logits = net.train()(images)
+        functional.cross_entropy(logits, labels).backward()
+        return logits.detach(), {key: weight.grad for key, weight in net.named_parameters() if weight.grad is not None}
+
+    logits, gradients = learn()
+    monkeypatch.setattr(batch_norm, "_native", lambda: None)
+    expected, known = learn()
+    assert torch.allclose(logits, expected, rtol=1e-3, atol=1e-3)
+    assert gradients.keys() == known.keys()
+    whole, off = (
+        sum(float(g.square().sum()) for g in each)
+        for each in (known.values(), (gradients[key] - known[key] for key in known))
+    )
+    assert off < 1e-4 * whole
+
+
+def test_one_value_a_channel_is_refused_as_torch_refuses_it() -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        normalised(layer(8), photos(8, 1, 1, 1))
