@@ -16,6 +16,7 @@ from darkroom.cli import (
     deploying,
     exporting,
     im2rec,
+    inspecting,
     jobs,
     lifecycle,
     predicting,
@@ -41,7 +42,7 @@ CONTEXTS: dict[Callable[..., None], dict[str, Any]] = {
 SERVER, LEARN, SERVE = "The server", "Learn", "Serve"
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     SERVER: (lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.env, lifecycle.run, lifecycle.settings),
-    LEARN: (im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop, reporting.report),
+    LEARN: (inspecting.inspect, im2rec.im2rec, training.train, jobs.jobs, jobs.logs, jobs.stop, reporting.report),
     SERVE: (
         compiling.compile,
         deploying.deploy,

@@ -53,7 +53,7 @@ th button { all: unset; cursor: pointer } th button:focus-visible { outline: 2px
 th button:hover { text-decoration: underline } [aria-sort=ascending] button::after { content: " \\2191" }
 [aria-sort=descending] button::after { content: " \\2193" }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
-figure { margin: 0 } svg, img { max-width: 100%; height: auto } svg { display: block; width: 100% }
+figure { margin: 0 } svg, img { max-width: 100%; height: auto } svg { display: block; width: 100%; max-width: 38rem }
 svg text { font: 13px system-ui, sans-serif; fill: var(--ink) } svg .axis { fill: var(--soft) }
 svg .grid { stroke: var(--line) } svg .mark { stroke: var(--soft); stroke-dasharray: 2 4 }
 svg .first { stroke: var(--first) } svg .second { stroke: var(--second) } svg .line { fill: none; stroke-width: 2 }
@@ -63,6 +63,8 @@ svg circle.second { fill: var(--second) } svg .ring { fill: none; stroke: var(--
   list-style: none } .pictures figcaption { font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere;
   color: var(--ink) } .pictures img, .pictures .none { height: 8rem; width: 100%; object-fit: contain;
   background: var(--wash); border-radius: .35rem } .pictures .none { display: grid; place-items: center }
+.groups { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem } .groups figure { max-width: 22rem }
+.groups figcaption { font-size: .82rem; overflow-wrap: anywhere } h3 { font-size: 1rem; margin: .9rem 0 .3rem }
 .strip { display: flex; flex-wrap: wrap; gap: .35rem } .strip img { height: 4.5rem; width: auto; border-radius: .25rem }
 .cells td, .cells th { padding: .2rem .45rem; min-width: 2.2rem; border: 1px solid var(--line) }
 .cells .hot { background: rgb(var(--heat) / var(--share)) } .cells .right { outline: 2px solid var(--good);

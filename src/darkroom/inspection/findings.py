@@ -1,0 +1,273 @@
+"""What a survey amounts to: classes and their balance, sizes, kinds, and everything odd, in words. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from darkroom.imaging.signatures import KINDS
+from darkroom.inspection.datasets import Dataset, class_name, single_labels
+from darkroom.inspection.headers import MODES
+from darkroom.inspection.survey import Survey
+from darkroom.inspection.twins import Twins, Where
+
+SMALL_SIDE = 24  # pixels; hardly anything can be seen on less
+LONG = 5.0  # times longer than wide
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+}
+FEW = 10  # images of a class
+UNEVEN = 10  # times as many images in the largest class as in the smallest
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """``kind`` groups them. ``places``: the images it is about; ``grave``: training fails, or learns what is wrong,
+    unless something is done."""
+
+    kind: str
+    said: str
+    places: tuple[Where, ...] = ()
+    grave: bool = False
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    label: int
+    name: str
+    images: int
+    bytes: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Of one dataset. Sizes are those of upright pictures, in pixels; None where no header could be read."""
+
+    title: str
+    kind: str
+    images: int
+    readable: int
+    decoded: int
+    bytes: int
+    classes: tuple[ClassCount, ...]
+    multi_label: int  # labels of an image, where there are several; else 0
+    width: Spread | None
+    height: Spread | None
+    shorter: Spread | None
+    landscape: int
+    portrait: int
+    square: int
+    turned: int
+    kinds: tuple[tuple[str, int], ...]
+    modes: tuple[tuple[str, int], ...]
+
+
+def summary(survey: Survey) -> Summary:
+    looks, dataset = survey.looks, survey.dataset
+    known = looks[(looks["width"] > 0) & looks["readable"]]
+    width, height = known["width"].astype(np.int64), known["height"].astype(np.int64)
+    several = dataset.labels.shape[1]
+    return Summary(
+        title=dataset.title,
+        kind=dataset.kind,
+        images=len(dataset),
+        readable=int(looks["readable"].sum()),
+        decoded=int(looks["decoded"].sum()),
+        bytes=int(looks["bytes"].sum()),
+        classes=tuple(_rows_of(survey) if several > 1 else _classes_of(survey)),
+        multi_label=several if several > 1 else 0,
+        width=_spread(width),
+        height=_spread(height),
+        shorter=_spread(np.minimum(width, height)),
+        landscape=int((width > height).sum()),
+        portrait=int((width < height).sum()),
+        square=int((width == height).sum()),
+        turned=int(known["turned"].sum()),
+        kinds=_counted(looks["kind"], KINDS),
+        modes=_counted(looks["mode"], MODES),
+    )
+
+
+def _spread(values: np.ndarray) -> Spread | None:
+    return Spread(float(values.min()), float(np.median(values)), float(values.max())) if len(values) else None
+
+
+def _counted(codes: np.ndarray, names: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    counts = Counter(codes[codes >= 0].tolist())
+    return tuple((names[code], count) for code, count in counts.most_common())
+
+
+def _classes_of(survey: Survey) -> Iterator[ClassCount]:
+    """Every class up to the largest label, those without images as well."""
+    sizes = survey.looks["bytes"]
+    images, size = Counter[int](), Counter[int]()
+    for k, label in single_labels(survey.dataset):
+        images[label] += 1
+        size[label] += int(sizes[k])
+    most = max([*images, len(survey.dataset.names) - 1], default=-1)
+    total = max(1, sum(images.values()))
+    labels = range(most + 1) if most < 100_000 else sorted(images)
+    for label in labels:
+        count = images[label]
+        yield ClassCount(label, class_name(survey.dataset, label), count, size[label], count / total)
+
+
+def _rows_of(survey: Survey) -> Iterator[ClassCount]:
+    """Of several labels an image, each column is a class."""
+    labels, sizes = survey.dataset.labels, survey.looks["bytes"]
+    for column in range(labels.shape[1]):
+        has = labels[:, column] == 1
+        share = float(has.mean()) if len(has) else 0.0
+        yield ClassCount(column, class_name(survey.dataset, column), int(has.sum()), int(sizes[has].sum()), share)
+
+
+# What is odd ----------------------------------------------------------------------------------------------------------
+
+
+def oddities(
+    surveys: Sequence[Survey], exact: Sequence[Twins], near: Sequence[Twins], num_classes: int | None
+) -> list[Oddity]:
+    """The grave ones first."""
+    found = [it for number, survey in enumerate(surveys) for it in _of_one(number, survey, num_classes)]
+    found += _between(surveys)
+    found += [_twin(surveys, twins) for twins in (*exact, *near)]
+    return sorted(found, key=lambda it: not it.grave)
+
+
+def _of_one(number: int, survey: Survey, num_classes: int | None) -> Iterator[Oddity]:
+    dataset, looks = survey.dataset, survey.looks
+    for remark in dataset.remarks:
+        grave = remark.kind in ("damaged records", "the index", "photos in no class")
+        yield Oddity(remark.kind, remark.said, grave=grave)
+    for k, reason in survey.faults.items():
+        yield Oddity("cannot be read", f"{dataset.name(k)}: {reason}", ((number, k),), True)
+    yield from _labels(number, dataset, num_classes)
+    for k in np.flatnonzero((looks["width"] > 0) & looks["readable"]).tolist():
+        width, height = int(looks["width"][k]), int(looks["height"][k])
+        said = f"{dataset.name(k)}: {width} x {height}"
+        if min(width, height) < SMALL_SIDE:
+            yield Oddity("very small", said, ((number, k),))
+        elif max(width, height) > LONG * min(width, height):
+            yield Oddity("very long", said, ((number, k),))
+    for k in np.flatnonzero(looks["kind"] >= 0).tolist():
+        kind, suffix = KINDS[looks["kind"][k]], dataset.suffix(k)
+        if suffix and suffix not in SUFFIXES[kind]:
+            said = f"{dataset.name(k)} is a {kind}; it is read all the same"
+            yield Oddity("another kind than its name says", said, ((number, k),))
+
+
+def _labels(number: int, dataset: Dataset, num_classes: int | None) -> Iterator[Oddity]:
+    labels = dataset.labels
+    if labels.shape[1] > 1:
+        yield from _label_rows(number, dataset)
+        return
+    first = labels[:, 0]
+    whole = np.isfinite(first) & (first == np.floor(first)) & (first >= 0)
+    for k in np.flatnonzero(~whole).tolist():
+        said = f"{dataset.name(k)} has the label {first[k]:g}; labels are whole numbers from 0"
+        yield Oddity("labels", said, ((number, k),), True)
+    if num_classes is not None:
+        for k in np.flatnonzero(whole & (first >= num_classes)).tolist():
+            said = f"{dataset.name(k)} has the label {first[k]:g}, but {num_classes} classes end at {num_classes - 1}"
+            yield Oddity("labels", said, ((number, k),), True)
+    there = set(first[whole].astype(np.int64).tolist())
+    yield from _gaps(there, num_classes)
+    counts = Counter(label for _, label in single_labels(dataset))
+    if counts and max(counts.values()) > UNEVEN * min(counts.values()):
+        (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+        names = class_name(dataset, most), class_name(dataset, least)
+        yield Oddity("balance", f"{names[0]} has {many} images, {names[1]} {few}: rare classes are learned badly")
+    for label, count in sorted(counts.items()):
+        if count < FEW:
+            yield Oddity("few images", f"{class_name(dataset, label)} has {count}; better dozens")
+
+
+def _gaps(there: set[int], num_classes: int | None) -> Iterator[Oddity]:
+    most = num_classes if num_classes is not None else max(there, default=-1) + 1
+    if most > 100_000:
+        yield Oddity("labels", f"the largest label is {most - 1}: are these class ids?", grave=True)
+        return
+    absent = sorted(set(range(most)) - there)
+    if absent:
+        shown = ", ".join(map(str, absent[:10])) + (", …" if len(absent) > 10 else "")
+        yield Oddity("labels", f"{len(absent)} of the classes 0 … {most - 1} have no image: {shown}", grave=True)
+
+
+def _label_rows(number: int, dataset: Dataset) -> Iterator[Oddity]:
+    labels = dataset.labels
+    for k in np.flatnonzero(np.isnan(labels).any(axis=1)).tolist():
+        count = int(np.isfinite(labels[k]).sum())
+        said = f"{dataset.name(k)} has {count} label(s), others have {labels.shape[1]}"
+        yield Oddity("labels", said, ((number, k),), True)
+    for k in np.flatnonzero((~np.isin(labels, (0, 1)) & ~np.isnan(labels)).any(axis=1)).tolist():
+        yield Oddity("labels", f"{dataset.name(k)} has labels that are not 0 or 1", ((number, k),), True)
+
+
+def _between(surveys: Sequence[Survey]) -> Iterator[Oddity]:
+    """Classes that one dataset names and another does not."""
+    named = [survey.dataset for survey in surveys if survey.dataset.names]
+    for dataset in named[1:]:
+        for name in sorted(set(dataset.names) - set(named[0].names)):
+            said = f"{dataset.title} has the class {name!r}, which {named[0].title} has not"
+            yield Oddity("classes differ", said, grave=True)
+        for name in sorted(set(named[0].names) - set(dataset.names)):
+            yield Oddity("classes differ", f"{dataset.title} lacks the class {name!r} of {named[0].title}")
+
+
+def _twin(surveys: Sequence[Survey], twins: Twins) -> Oddity:
+    what = "the same file" if twins.exact else "nearly the same picture"
+    kind = f"{what} in two datasets" if twins.datasets > 1 else what
+    if twins.classes > 1:
+        kind = f"{what} in two classes"
+    names = [_where(surveys, place) for place in twins.places[:4]]
+    more = f" and {len(twins.places) - 4} more" if len(twins.places) > 4 else ""
+    grave = twins.exact and (twins.datasets > 1 or twins.classes > 1)
+    return Oddity(kind, " = ".join(names) + more, twins.places, grave)
+
+
+def _where(surveys: Sequence[Survey], place: Where) -> str:
+    number, k = place
+    name = surveys[number].dataset.name(k)
+    return f"{surveys[number].dataset.title}: {name}" if len(surveys) > 1 else name
+
+
+# What to train with ---------------------------------------------------------------------------------------------------
+
+SIDES = (224, 160, 112, 64, 32)  # of the square that a network sees
+
+
+def suggestion(found: Summary) -> dict[str, str]:
+    """Hyperparameters of the built-in algorithm that follow from the images; the rest is a matter of taste."""
+    grey = sum(count for mode, count in found.modes if mode == "grey")
+    channels = 1 if grey and grey == sum(count for _, count in found.modes) else 3
+    median = found.shorter.median if found.shorter else 224.0
+    side = next((side for side in SIDES if side <= median), SIDES[-1])
+    values = {
+        "num_classes": str(len(found.classes)),
+        "num_training_samples": str(found.readable),
+        "image_shape": f"{channels},{side},{side}",
+    }
+    if median >= (resize := round(side * 8 / 7)):
+        values["resize"] = str(resize)
+    if found.multi_label:
+        values["multi_label"] = "1"
+    if found.readable < 32:
+        values["mini_batch_size"] = str(max(1, found.readable // 2))
+    return values
