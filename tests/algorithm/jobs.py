@@ -2,9 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,23 @@ def jpeg(label: int, seed: int, height: int = 36, width: int = 40) -> bytes:
     pixels = np.random.default_rng((label, seed)).integers(0, 110, (height, width, 3), dtype=np.uint8)
     pixels[..., label % 3] += 110
     return cv2.imencode(".jpg", pixels[..., ::-1])[1].tobytes()
+
+
+def gang(base: Path, count: int, fill: Callable[["Job", int], object]) -> list["Job"]:
+    """The hosts of one job, each with a folder of its own that ``fill(job, rank)`` fills."""
+    names = [f"algo-{number}" for number in range(1, count + 1)]
+    jobs = [Job(base / name) for name in names]
+    for rank, job in enumerate(jobs):
+        job.config("resourceconfig", {"current_host": names[rank], "hosts": names, "network_interface_name": "lo"})
+        fill(job, rank)
+    return jobs
+
+
+def meeting() -> dict[str, str]:
+    """A place where the hosts of one attempt meet."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
 
 
 @dataclass(frozen=True)

@@ -182,9 +182,9 @@ def test_a_class_of_which_nothing_is_readable(job, fault):
     assert "10 of the 30 images in the train channel cannot be read, among them every image of class 2" in fault()
 
 
-def test_several_machines(job, fault):
+def test_several_hosts_without_an_address_to_meet_at(job, fault):
     job.settings().colours(train=16).config("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
-    assert "Training on 2 machines is not offered yet" in fault()
+    assert fault().startswith("The 2 hosts of this job do not know where to meet: set MASTER_ADDR and MASTER_PORT")
 
 
 def test_environment_variables_of_the_wrong_kind(job, fault):

@@ -40,13 +40,14 @@ def test_any_machine_trains_here_and_only_gpus_where_aws_is_wanted(objects: Any)
     )
 
 
-def test_several_hosts_are_for_programs_that_can_share_their_work(objects: Any) -> None:
-    two = {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
-    own = {"TrainingImage": "image-classification:1", "TrainingInputMode": "File", "ContainerEntrypoint": ["mine"]}
-    request = training_request(ResourceConfig=two, AlgorithmSpecification=own)
-    acceptance.check_training(request, BUILT_IN, objects, "us-east-1", False)
-    with pytest.raises(Invalid, match=r"InstanceCount 2 is not offered here yet .* one host, set it to 1"):
-        acceptance.check_training(training_request(ResourceConfig=two), BUILT_IN, objects, "us-east-1", False)
+def test_several_hosts_train_together_as_many_as_a_machine_can_have(objects: Any) -> None:
+    def request(count: int) -> dict[str, Any]:
+        hosts = {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+        return training_request(ResourceConfig=hosts)
+
+    acceptance.check_training(request(16), BUILT_IN, objects, "us-east-1", False)
+    with pytest.raises(Invalid, match=r"InstanceCount 17 is too many"):
+        acceptance.check_training(request(17), BUILT_IN, objects, "us-east-1", False)
 
 
 def test_what_does_no_harm_is_accepted(objects: Any) -> None:

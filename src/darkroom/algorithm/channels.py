@@ -5,6 +5,7 @@ Knows the folder layout and what may lie in it; doubts are said before training 
 
 import json
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from darkroom.algorithm.class_folders import REMEDY, contents, is_image, open_folders
 from darkroom.algorithm.data.samples import RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hosts import ALONE, Hosts
 from darkroom.algorithm.listed import open_listed
 from darkroom.algorithm.piped import Labelling, spool
 from darkroom.contract.layout import Layout
@@ -27,6 +29,7 @@ class Channels:
     validation: Samples | None
     listed: bool  # from images and .lst files
     folder: Path  # of the train channel: where class names may lie
+    sharded: frozenset[str] = frozenset()  # channels of which each host has images of its own
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,26 @@ class _Place:
     def piped(self, channel: str) -> bool:
         return bool(self.config.get(channel, {}).get("TrainingInputMode") == "Pipe")
 
+    def sharded(self, channel: str) -> bool:
+        return bool(self.config.get(channel, {}).get("S3DistributionType") == "ShardedByS3Key")
+
     def _content_type(self, channel: str) -> str:
         return str(self.config.get(channel, {}).get("ContentType") or "").lower()
 
 
 def open_channels(
-    layout: Layout, log: logging.Logger, strict: bool = False, classes: int = 0, multi_label: bool = False
+    layout: Layout,
+    log: logging.Logger,
+    strict: bool = False,
+    classes: int = 0,
+    multi_label: bool = False,
+    hosts: Hosts = ALONE,
 ) -> Channels:
     """The images of the job's channels. ``strict``: no class folders, as on SageMaker. Raises CustomerError.
 
     ``classes`` and ``multi_label``, the hyperparameters, say how the labels of an augmented manifest are read.
     """
     place = _Place(layout, _read_config(layout.config / "inputdataconfig.json"))
-    _refuse_what_is_not_offered(place)
     if not place.has("train"):
         given = ", ".join(sorted(place.config)) or "none"
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
@@ -77,11 +87,12 @@ def open_channels(
     if listed:
         train, validation = _all_listed(place, log)
     elif _holds_folders(place):
-        train, validation = _all_folders(place, strict, log)
+        train, validation = _all_folders(place, strict, log, hosts)
     else:
         train = _open_records(place, "train", log)
         validation = _open_records(place, "validation", log) if place.has("validation") else None
-    return Channels(train, validation, listed, place.folder("train"))
+    sharded = frozenset(channel for channel in ("train", "validation") if hosts.count > 1 and place.sharded(channel))
+    return Channels(train, validation, listed, place.folder("train"), sharded)
 
 
 def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> None:
@@ -95,19 +106,16 @@ def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> No
         spool(place.layout.channel(f"{channel}_0"), place.folder(channel), channel, labelling, log)
 
 
-def hosts(layout: Layout) -> list[str]:
-    """Names of the machines of this job; one where nothing is said."""
+def hosts_of(layout: Layout) -> tuple[list[str], str]:
+    """Names of the hosts of this job, and of this one; one where nothing is said."""
     path = layout.config / "resourceconfig.json"
-    return json.loads(path.read_text()).get("hosts", ["algo-1"]) if path.exists() else ["algo-1"]
+    said = json.loads(path.read_text()) if path.exists() else {}
+    names = said.get("hosts", ["algo-1"])
+    return names, said.get("current_host", names[0])
 
 
 def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _refuse_what_is_not_offered(place: _Place) -> None:
-    if len(machines := hosts(place.layout)) > 1:
-        raise CustomerError(f"Training on {len(machines)} machines is not offered yet. Set InstanceCount to 1.")
 
 
 # Image files ----------------------------------------------------------------------------------------------------------
@@ -120,13 +128,16 @@ def _all_listed(place: _Place, log: logging.Logger) -> tuple[Samples, Samples | 
     return opened("train"), opened("validation") if place.has("validation") else None
 
 
-def _all_folders(place: _Place, strict: bool, log: logging.Logger) -> tuple[Samples, Samples | None]:
+def _all_folders(place: _Place, strict: bool, log: logging.Logger, hosts: Hosts) -> tuple[Samples, Samples | None]:
     if strict:
         raise CustomerError(
             "The train_lst channel is missing. SageMaker reads images only with a .lst file that lists them, and "
             "DARKROOM_STRICT asks for its ways; without it class folders suffice."
         )
     train = open_folders(place.folder("train"), "train", None, log)
+    everyones = tuple(sorted(set().union(*hosts.everyone(train.classes)), key=os.fsencode))
+    if everyones != train.classes:  # ShardedByS3Key: this host was not given images of every class
+        train = open_folders(place.folder("train"), "train", everyones, log)
     if not place.has("validation"):
         return train, None
     return train, open_folders(place.folder("validation"), "validation", train.classes, log)

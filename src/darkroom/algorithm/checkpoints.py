@@ -8,14 +8,18 @@ from darkroom.algorithm import lines
 
 
 class Checkpoints:
-    """``save(number, keep_earlier)`` writes the model after so many epochs whole, and returns its params file."""
+    """``save(number, keep_earlier)`` writes the model after so many epochs whole, and returns its params file. None: it
+    is another host that saves."""
 
-    def __init__(self, save: Callable[[int, bool], Path], log: logging.Logger) -> None:
+    def __init__(self, save: Callable[[int, bool], Path] | None, log: logging.Logger) -> None:
         self._save, self._log = save, log
         self.empty = True
 
-    def store(self, epoch: int, keep_earlier: bool = False) -> None:
-        """The model of ``epoch`` (from 0), in place of the earlier one or beside it."""
-        path = self._save(epoch + 1, keep_earlier)
+    def store(self, epoch: int, keep_earlier: bool = False, accuracy: float | None = None) -> None:
+        """The model of ``epoch`` (from 0), in place of the earlier one or beside it. ``accuracy``: it is the best."""
         self.empty = False
-        self._log.info("%s", lines.saved(path))
+        if self._save is None:
+            return
+        if accuracy is not None:
+            self._log.info("%s", lines.storing_best(accuracy))
+        self._log.info("%s", lines.saved(self._save(epoch + 1, keep_earlier)))

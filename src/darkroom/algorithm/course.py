@@ -15,6 +15,7 @@ from torch import Tensor
 
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally
+from darkroom.algorithm.prepare import LeftOut
 from darkroom.algorithm.report.answers import Answers
 from darkroom.algorithm.report.history import History
 
@@ -43,9 +44,9 @@ class Course:
         self.epoch, self.batch, self.seconds, self.tally = self.epoch + 1, 0, 0.0, tally
 
 
-def share(course: Course, learner: Learner) -> dict[str, Any]:
-    """What one host has counted of the epoch under way, as JSON."""
-    return {"tally": course.tally.state(), "losses": list(learner.losses)}
+def share(course: Course, learner: Learner, left_out: LeftOut) -> dict[str, Any]:
+    """What is one host's own, as JSON: what it has counted of the epoch under way, and which images it cannot read."""
+    return {"tally": course.tally.state(), "losses": list(learner.losses), "left_out": left_out}
 
 
 def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -61,6 +62,20 @@ def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[d
     return progress | {"shares": list(shares)}, tensors
 
 
+def left_out(progress: Mapping[str, Any], rank: int) -> dict[str, list[int]]:
+    """Of what ``describe`` gave: the images that a host could not read, by channel. Raises ValueError."""
+    try:
+        return {str(channel): [int(k) for k in places] for channel, places in _own(progress, rank)["left_out"].items()}
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it does not say which images were left out ({error!r})") from error
+
+
+def _own(progress: Mapping[str, Any], rank: int) -> Any:
+    """A host's share; the first one's where there were fewer hosts: such a job is refused soon."""
+    shares = progress["shares"]
+    return shares[rank] if rank < len(shares) else shares[0]
+
+
 def restore(
     course: Course,
     learner: Learner,
@@ -72,7 +87,7 @@ def restore(
 ) -> None:
     """Take up what ``describe`` gave, but for the place; ``images``: of validation. Raises ValueError."""
     try:
-        own = progress["shares"][rank]
+        own = _own(progress, rank)
         course.seconds = float(progress["seconds"])
         course.accuracies = [float(accuracy) for accuracy in progress["accuracies"]]
         course.tally.restore(own["tally"])

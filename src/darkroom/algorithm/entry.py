@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom.algorithm import hyperparameters, lines
-from darkroom.algorithm.failures import CustomerError, describe, report
+from darkroom.algorithm.failures import CustomerError, PeerError, describe, report
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.stopping import Stopped, StopSignal
 from darkroom.contract import exits
@@ -34,6 +34,11 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     except Stopped:
         log.info("Stopped by request.")
         return exits.STOPPED
+    except PeerError as error:  # hosts that are stopped together do not always wait for each other
+        if stop.asked:
+            log.info("Stopped by request.")
+            return exits.STOPPED
+        return report(describe(error), layout.failure, log)
     except Exception as error:  # the one place where every fault becomes a log line, a file and an exit code
         return report(describe(error), layout.failure, log)
 

@@ -23,6 +23,10 @@ class CustomerError(Exception):
         self.messages = messages
 
 
+class PeerError(Exception):
+    """Another host of the job has ended or cannot be reached; this one cannot go on without it."""
+
+
 @dataclass(frozen=True)
 class Failure:
     lines: tuple[str, ...]  # for the log, level ERROR
@@ -38,6 +42,9 @@ def describe(error: BaseException) -> Failure:
         return _customer(
             (f"Out of memory. Use a smaller mini_batch_size, image_shape or num_layers. ({_last_line(error)})",)
         )
+    if isinstance(error, PeerError):
+        reason = f"Another host of this job has ended or cannot be reached, and this one cannot go on alone ({error})"
+        return Failure((f"Algorithm Error: {reason}",), f"AlgorithmError: {reason}", exits.ALGORITHM_ERROR)
     reason = f"{_last_line(error)} ({_place(error)})"
     text = "".join(traceback.format_exception(error)).rstrip()
     return Failure((f"Algorithm Error: {reason}", text), f"AlgorithmError: {reason}", exits.ALGORITHM_ERROR)

@@ -5,7 +5,11 @@ is the simplest case; ``distributed`` has the other one. Knows no sockets.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
+
+Numbers = npt.NDArray[np.float64]
 
 
 class Hosts(Protocol):
@@ -25,12 +29,20 @@ class Hosts(Protocol):
         """For each flag whether it is set on any host."""
         ...
 
+    def total(self, numbers: Numbers) -> Numbers:
+        """The sum over the hosts, of arrays of one shape."""
+        ...
+
     def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
         """Put the mean over the hosts into the tensors, each host's counting by its weight. False where all are 0."""
         ...
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
         """Put what rank 0 has into the tensors of all."""
+        ...
+
+    def part(self) -> None:
+        """Nothing more is said. A host may now end without the others."""
         ...
 
 
@@ -45,11 +57,24 @@ class Alone:
     def any(self, *flags: bool) -> tuple[bool, ...]:
         return flags
 
+    def total(self, numbers: Numbers) -> Numbers:
+        return numbers
+
     def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
         return weight > 0
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
         pass
 
+    def part(self) -> None:
+        pass
+
 
 ALONE = Alone()
+
+
+def merged(numbers: Numbers, hosts: Hosts) -> Numbers:
+    """An array of which each host knows a part of its own, and has nan for the rest."""
+    known = ~np.isnan(numbers)
+    totals = hosts.total(np.where(known, numbers, 0.0))
+    return np.where(hosts.total(known.astype(np.float64)) > 0, totals, np.nan)

@@ -4,25 +4,24 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from darkroom.algorithm import class_names, lines, selftest, starting
-from darkroom.algorithm import course as courses
+from darkroom.algorithm import class_names, distributed, lines, resuming, selftest, starting
 from darkroom.algorithm import recovery as recovering
-from darkroom.algorithm.channels import Channels, hosts, open_channels
+from darkroom.algorithm.channels import Channels, hosts_of, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.course import Course
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hosts import Hosts
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import Tally, positive_weights
 from darkroom.algorithm.prepare import Data, prepare
-from darkroom.algorithm.recovery import Recovery
 from darkroom.algorithm.report import write as report
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
-from darkroom.algorithm.snapshots import Snapshot
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
@@ -47,26 +46,29 @@ def run(
     cores = available(environ)
     seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
     start = starting.find(values, layout, environ, strict)
-    recovery = recovering.of(layout, environ, log)
-    earlier = recovery.find()
-    channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label))
+    hosts = distributed.join(*hosts_of(layout), environ, torch.cuda.device_count(), log)
+    recovery = recovering.of(layout, environ, log, saves=hosts.rank == 0)
+    earlier = resuming.find(recovery, hosts)
+    channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label), hosts)
     names = _class_names(environ, channels, layout, values, log) or start.classes
     clamp = environ.get("DARKROOM_CLAMP_BATCH", "") in YES
-    data = prepare(channels, values, cores, strict, clamp, log, None if earlier is None else earlier.left_out)
+    left_out = earlier and resuming.left_out(earlier, hosts)
+    data = prepare(channels, values, cores, strict, clamp, log, left_out, hosts)
     values = data.values
-    identity = recovering.job_of(data, names, seed, start.said, 1)
+    identity = recovering.job_of(data, names, seed, start.said, hosts)
     if earlier is not None:
-        recovering.check(identity, earlier)
-    _announce(data, channels, start, log)
-    half = _half(values, log)
+        recovering.check(identity, earlier.job, earlier.name)
+    _announce(data, channels, start, hosts, log)
+    where = device(hosts.rank)
+    half = _half(values, where, log)
 
     generator = torch.Generator().manual_seed(seed)
     network = start.network(generator)
     torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
     log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
-    weights = _positive_weights(data)
-    learner = Learner(network, values, device(), half, weights)
+    weights = _positive_weights(data, hosts)
+    learner = Learner(network, values, where, half, weights, hosts)
     history = History(values.num_classes, None if weights is None else weights.numpy())
 
     def save(number: int, keep_earlier: bool) -> Path:
@@ -81,53 +83,32 @@ def run(
             keep_earlier=keep_earlier,
         )
 
-    course, checkpoints = Course(Tally(values.top_k)), Checkpoints(save, log)
+    course, checkpoints = Course(Tally(values.top_k)), Checkpoints(save if hosts.rank == 0 else None, log)
     if earlier is not None:
-        _resume(earlier, data, learner, course, history, recovery, log)
+        images = 0 if data.validation is None else len(data.validation)
+        resuming.go_on(earlier, learner, course, history, hosts, images)
         checkpoints.empty = not any(name.endswith(".params") for name in earlier.kept)
+        recovery.take_up(earlier)
+        log.info("Resuming from the checkpoint %s: epoch %d, batch %d.", earlier.name, earlier.epoch, earlier.batch)
+    resuming.agree(learner, hosts)
     stop.check()
     stop.patient = True  # from here on there is something to save
-    run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out)
+    run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out, hosts)
     train(data, learner, checkpoints, course, run)
-    facts = _facts(environ, data, start, names, len(hosts(layout)))
-    report.write(layout.output_data, facts, history, data.validation, log)
+    if hosts.rank == 0:
+        facts = _facts(environ, data, start, names, hosts.count)
+        report.write(layout.output_data, facts, history, data.validation, log)
     stop.patient = False
     if course.stopped:
         log.info("Stopped by request; the model stored so far is kept.")
         return exits.STOPPED
     stop.check()
-    if data.validation is not None and course.verdicts is not None:
+    if hosts.rank == 0 and data.validation is not None and course.verdicts is not None:
         selftest.compare(layout.model, data.validation, course.verdicts, cores, log)
     return exits.OK
 
 
-def _resume(
-    earlier: Snapshot,
-    data: Data,
-    learner: Learner,
-    course: Course,
-    history: History,
-    recovery: Recovery,
-    log: logging.Logger,
-) -> None:
-    """Take up the training where an earlier attempt left it."""
-    images = 0 if data.validation is None else len(data.validation)
-    try:
-        tensors = dict(earlier.tensors)
-        told = {name: tensors.pop(name) for name in courses.TENSORS if name in tensors}
-        learner.restore(tensors)
-        courses.restore(course, learner, history, earlier.progress, told, 0, images)
-    except ValueError as error:
-        raise CustomerError(
-            f"The checkpoint {earlier.name} cannot be gone on from: {error}. Take it away from CheckpointConfig.S3Uri "
-            "to begin anew."
-        ) from error
-    course.epoch, course.batch = earlier.epoch, earlier.batch
-    recovery.take_up(earlier)
-    log.info("Resuming from the checkpoint %s: epoch %d, batch %d.", earlier.name, earlier.epoch, earlier.batch)
-
-
-def _announce(data: Data, channels: Channels, start: Start, log: logging.Logger) -> None:
+def _announce(data: Data, channels: Channels, start: Start, hosts: Hosts, log: logging.Logger) -> None:
     values = data.values
     if values.multi_label and channels.listed:
         log.info("label-format is multi-hot")
@@ -136,7 +117,9 @@ def _announce(data: Data, channels: Channels, start: Start, log: logging.Logger)
     if data.validation is None:
         log.warning("There is no validation channel: the model of the last epoch will be stored, not the best.")
     start.announce(log)
-    for text in lines.parameters(values):
+    if hosts.count > 1 and values.kv_store == "dist_async":
+        log.warning("kv_store dist_async: here the hosts wait for each other at every update, as with dist_sync.")
+    for text in lines.parameters(values, hosts.count):
         log.info("%s", text)
 
 
@@ -154,21 +137,23 @@ def _facts(environ: Mapping[str, str], data: Data, start: Start, names: tuple[st
     )
 
 
-def _half(values: Hyperparameters, log: logging.Logger) -> torch.dtype | None:
+def _half(values: Hyperparameters, where: torch.device, log: logging.Logger) -> torch.dtype | None:
     if values.precision_dtype == "float32":
         return None
-    half = half_precision(device().type, cpu_flags())
+    half = half_precision(where.type, cpu_flags())
     if half is None:
         log.warning("precision_dtype float16: this CPU computes 16-bit numbers slower, so training runs in float32.")
     return half
 
 
-def _positive_weights(data: Data) -> torch.Tensor | None:
+def _positive_weights(data: Data, hosts: Hosts) -> torch.Tensor | None:
     values = data.values
     if not (values.multi_label and values.use_weighted_loss):
         return None
-    counts = images_per_class(data.train.classes, values.num_classes)
-    return positive_weights(torch.from_numpy(counts), len(data.train))
+    own = images_per_class(data.train.classes, values.num_classes)
+    told = hosts.everyone([len(data.train), *own.tolist()]) if "train" in data.sharded else [[len(data.train), *own]]
+    images, *counts = np.sum(told, axis=0).tolist()
+    return positive_weights(torch.tensor(counts), images)
 
 
 def _class_names(

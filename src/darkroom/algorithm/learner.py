@@ -137,8 +137,9 @@ class Learner:
         return torch.autocast(self.device.type, self._half) if self._half else nullcontext()
 
 
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device(rank: int = 0) -> torch.device:
+    """Where to compute; hosts on one machine with several GPUs take them in turn."""
+    return torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def half_precision(device_type: str, cpu_flags: Set[str]) -> torch.dtype | None:

@@ -33,7 +33,7 @@ def configuration(default_path: str, defaults: Mapping[str, Any], path: str, giv
     yield f"Final configuration: {dict(defaults) | dict(given)}"
 
 
-def parameters(values: Hyperparameters) -> Iterator[str]:
+def parameters(values: Hyperparameters, hosts: int = 1) -> Iterator[str]:
     """The block between the dashes. num_training_samples is the number in use, not the number given."""
     yield "---- Parameters ----"
     yield f"num_layers: {values.num_layers}"
@@ -51,7 +51,7 @@ def parameters(values: Hyperparameters) -> Iterator[str]:
         yield f"lr_scheduler_factor: {values.lr_scheduler_factor}"
     for name in ("num_training_samples", "mini_batch_size", "image_shape", "num_classes", "augmentation_type"):
         yield f"{name}: {getattr(values, name)}"
-    yield "kv_store: device"
+    yield f"kv_store: {'device' if hosts == 1 else 'dist_sync'}"
     if values.top_k is not None:
         yield f"top_k: {values.top_k}"
     if values.early_stopping:

@@ -20,6 +20,7 @@ import numpy as np
 
 from darkroom.algorithm import snapshots
 from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hosts import Hosts
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.prepare import Data
 from darkroom.algorithm.snapshots import Snapshot, SnapshotError
@@ -63,7 +64,8 @@ class Recovery:
 
     def take_up(self, snapshot: Snapshot) -> None:
         """The models that the job had stored are stored again; what later attempts left is taken away."""
-        assert self._folder is not None
+        if self._folder is None:
+            return
         self._model.mkdir(parents=True, exist_ok=True)
         for name in snapshot.kept:
             _link(self._folder / name, self._model / name)
@@ -111,8 +113,11 @@ class Recovery:
                 (self._folder / name).unlink(missing_ok=True)
 
 
-def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger) -> Recovery:
-    """On where the platform keeps /opt/ml/checkpoints (DARKROOM_CHECKPOINTS), or where checkpoints lie there."""
+def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger, saves: bool = True) -> Recovery:
+    """On where the platform keeps /opt/ml/checkpoints (DARKROOM_CHECKPOINTS), or where checkpoints lie there.
+
+    ``saves``: only one of several hosts does. Raises CustomerError.
+    """
     text = environ.get("DARKROOM_CHECKPOINT_SECONDS", "")
     try:
         seconds = float(text) if text else None
@@ -121,26 +126,26 @@ def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger) -> Recov
     if seconds is not None and not seconds >= 0:
         raise CustomerError(f"The environment variable DARKROOM_CHECKPOINT_SECONDS must be a number, not {text!r}.")
     wanted = environ.get("DARKROOM_CHECKPOINTS", "") in {"1", "true"} or bool(snapshots.found(layout.checkpoints))
-    if wanted:
+    if wanted := wanted and saves:
         layout.checkpoints.mkdir(parents=True, exist_ok=True)
     return Recovery(layout.checkpoints if wanted else None, layout.model, log, seconds)
 
 
-def job_of(data: Data, names: tuple[str, ...] | None, seed: int, start: str, hosts: int) -> dict[str, Any]:
+def job_of(data: Data, names: tuple[str, ...] | None, seed: int, start: str, hosts: Hosts) -> dict[str, Any]:
     """What makes a training this one and no other, by the names that a user knows it by."""
     values: Hyperparameters = data.values
     job = {name: value for name, value in asdict(values).items() if name not in MAY_DIFFER}
-    job |= {"DARKROOM_SEED": seed, "number of hosts": hosts, "first weights": start}
+    job |= {"DARKROOM_SEED": seed, "number of hosts": hosts.count, "first weights": start}
     job |= {"class names": None if names is None else list(names)}
     for channel, images in (("train", data.train), ("validation", data.validation)):
         known = None if images is None else f"{len(images)} ({_digest(images.classes)})"
-        job[f"images and labels of the {channel} channel"] = known
+        everyones = hosts.everyone(known) if channel in data.sharded else known
+        job[f"images and labels of the {channel} channel"] = everyones
     return job
 
 
-def check(job: Mapping[str, Any], snapshot: Snapshot) -> None:
-    """Raises CustomerError, naming what differs, for a checkpoint of another job."""
-    other = snapshot.job
+def check(job: Mapping[str, Any], other: Mapping[str, Any], name: str) -> None:
+    """Raises CustomerError, saying what differs, where the checkpoint ``name`` is of ``other`` and not of ``job``."""
     names = [*job, *(name for name in other if name not in job)]
     differ = [
         f"{name} is {job.get(name)}, there {other.get(name)}" for name in names if job.get(name) != other.get(name)
@@ -148,7 +153,7 @@ def check(job: Mapping[str, Any], snapshot: Snapshot) -> None:
     if differ:
         more = f"; and {len(differ) - 5} more" if len(differ) > 5 else ""
         raise CustomerError(
-            f"The checkpoint {snapshot.name} is of another job: {'; '.join(differ[:5])}{more}. Give this job a "
+            f"The checkpoint {name} is of another job: {'; '.join(differ[:5])}{more}. Give this job a "
             "CheckpointConfig.S3Uri of its own, or take the files of the other one away from there."
         )
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from darkroom.algorithm.course import Verdicts
 from darkroom.algorithm.data.images import UNREADABLE, ImageSet
-from darkroom.algorithm.train import Verdicts
 from darkroom.serving import selftest
 from darkroom.serving.predictor import UnusableModel
 from darkroom.serving.selftest import Label

@@ -40,9 +40,9 @@ class Snapshot:
     tensors: Mapping[str, Tensor]
 
     @property
-    def left_out(self) -> dict[str, list[int]]:
-        """Of each channel the places of images that could not be read."""
-        return dict(self.progress["left_out"])
+    def header(self) -> dict[str, Any]:
+        """All but the tensors, as JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(Snapshot) if f.name != "tensors"}
 
     @property
     def name(self) -> str:
@@ -51,9 +51,8 @@ class Snapshot:
 
 def write(folder: Path, snapshot: Snapshot) -> Path:
     """Appears under its name when it is complete and on the disk. Raises OSError."""
-    header = {"format": FORMAT} | {f.name: getattr(snapshot, f.name) for f in fields(Snapshot) if f.name != "tensors"}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
-    metadata = {HEADER: json.dumps(header)}
+    metadata = {HEADER: json.dumps({"format": FORMAT} | snapshot.header)}
     return appear(folder / snapshot.name, lambda part: save_file(tensors, part, metadata))
 
 
@@ -123,9 +122,6 @@ def _checked(header: Any, tensors: dict[str, Tensor], path: Path) -> Snapshot:
         raise SnapshotError(f"{path.name} does not hold the place in training that its name says")
     if not isinstance(snapshot.job, dict) or not isinstance(snapshot.progress, dict):
         raise SnapshotError(f"{path.name} does not say which job it is of")
-    left_out = snapshot.progress.get("left_out")
-    if not isinstance(left_out, dict) or not all(_are_places(places) for places in left_out.values()):
-        raise SnapshotError(f"{path.name} does not say which images were left out")
     if not all(_MODEL_FILE.fullmatch(name) for name in snapshot.kept):
         raise SnapshotError(f"{path.name} names model files that are none")
     return snapshot
@@ -133,7 +129,3 @@ def _checked(header: Any, tensors: dict[str, Tensor], path: Path) -> Snapshot:
 
 def _values(kept: Any) -> list[Any]:
     return list(kept.values()) if isinstance(kept, dict) else [None]
-
-
-def _are_places(places: Any) -> bool:
-    return isinstance(places, list) and all(type(place) is int for place in places)

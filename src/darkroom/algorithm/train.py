@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from darkroom.algorithm import course as courses
 from darkroom.algorithm import lines, schedule
@@ -19,7 +20,7 @@ from darkroom.algorithm.course import Course, Verdicts
 from darkroom.algorithm.data import order
 from darkroom.algorithm.data.pipeline import batches
 from darkroom.algorithm.data.views import augmented, centre
-from darkroom.algorithm.hosts import ALONE, Hosts
+from darkroom.algorithm.hosts import ALONE, Hosts, merged
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
 from darkroom.algorithm.prepare import Data, LeftOut
@@ -65,6 +66,7 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course
         _print(run.log, [run.history.ended])
     if checkpoints.empty:
         checkpoints.store(course.latest)
+    run.hosts.part()
 
 
 def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
@@ -83,25 +85,34 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
         _keep(learner, course, run)
         return
     learner.losses = (0.0, 0)
-    accuracy = None if verdicts is None else float(np.nanmean(verdicts))
+    if verdicts is not None and run.hosts.count > 1 and "validation" not in data.sharded:
+        verdicts = merged(verdicts, run.hosts)
+        run.history.put_together(partial(merged, hosts=run.hosts), run.hosts.total)
+    apart = run.hosts if "validation" in data.sharded else ALONE
+    accuracy = None if verdicts is None else _accuracy(verdicts, apart)
     if accuracy is not None:
         run.history.validated(accuracy)
         _print(run.log, [lines.validation(epoch, accuracy)])
     if schedule.is_kept(values, epoch, accuracy, course.accuracies):
-        if accuracy is not None and values.checkpoint_frequency is None:
-            _print(run.log, [lines.storing_best(accuracy)])
-        checkpoints.store(epoch, keep_earlier=values.checkpoint_frequency is not None)
+        every = values.checkpoint_frequency is not None
+        checkpoints.store(epoch, keep_earlier=every, accuracy=None if every else accuracy)
         run.history.stored()
         course.verdicts = verdicts
     course.accuracies += [] if accuracy is None else [accuracy]
 
 
+def _accuracy(verdicts: Verdicts, hosts: Hosts) -> float:
+    """Share of right answers over all images of ``hosts``."""
+    told = hosts.everyone([float(np.nansum(verdicts)), int(np.count_nonzero(~np.isnan(verdicts)))])
+    right, count = (sum(numbers) for numbers in zip(*told, strict=True))
+    return right / count if count else float("nan")
+
+
 def train_epoch(data: Data, learner: Learner, course: Course, run: Run) -> float:
     """The rest of a pass over the training images. Returns the learning rate of its last update."""
     values, epoch, done = data.values, course.epoch, course.batch
-    size = values.mini_batch_size
-    count = schedule.batches_per_epoch(values.num_training_samples, size)
-    orders = order.epoch_batches(len(data.train), size, count, run.seed, epoch)[done:]
+    size, count = values.mini_batch_size, data.batches
+    orders = _orders(data, run, epoch)[done:]
     began = run.clock() - course.seconds
     fill = augmented(data.train, data.preprocess, values.augmentation_type, run.seed, epoch)
     for number, batch in enumerate(batches(data.train, orders, fill, data.preprocess.shape, run.threads), done):
@@ -123,27 +134,38 @@ def train_epoch(data: Data, learner: Learner, course: Course, run: Run) -> float
     return schedule.learning_rate(values, count, update=epoch * count + max(1, course.batch))
 
 
+def _orders(data: Data, run: Run, epoch: int) -> npt.NDArray[np.int64]:
+    """(batches, mini_batch_size) images of this host in an epoch. Hosts with the same images share one order of large
+    batches, as one host with batches of that size would have it."""
+    size, rank, hosts = data.values.mini_batch_size, run.hosts.rank, run.hosts.count
+    if "train" in data.sharded:
+        return order.epoch_batches(len(data.train), size, data.batches, run.seed, epoch)
+    batches = order.epoch_batches(len(data.train), size * hosts, data.batches, run.seed, epoch)
+    return batches[:, rank * size : (rank + 1) * size]
+
+
 def _keep(learner: Learner, course: Course, run: Run) -> None:
     """Write down where the training is, if that is wanted; all hosts are at the same place."""
-    shares = run.hosts.everyone(courses.share(course, learner))
+    shares = run.hosts.everyone(courses.share(course, learner, run.left_out))
     if run.recovery.wanted:
         run.recovery.keep(partial(_snapshot, learner, course, run, shares))
 
 
 def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kept: Mapping[str, int]) -> Snapshot:
     progress, tensors = courses.describe(course, shares, run.history)
-    progress["left_out"] = run.left_out
     return Snapshot(course.epoch, course.batch, run.job, progress, kept, learner.state() | tensors)
 
 
 def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
-    """What the network says of each image, each counted once. (SageMaker's own last batch wraps round to the first
-    images, so that the accuracy it prints counts some twice and skips others.)"""
+    """What the network says of each image of this host's part, each counted once. (SageMaker's own last batch wraps
+    round to the first images, so that the accuracy it prints counts some twice and skips others.)"""
     images = data.validation
     assert images is not None
     verdicts = np.full(len(images), np.nan)
     run.history.validating(len(images))
     orders = order.in_turn(len(images), data.values.mini_batch_size)
+    if "validation" not in data.sharded:
+        orders = orders[run.hosts.rank :: run.hosts.count]
     for batch in batches(images, orders, centre(images), data.preprocess.shape, run.threads):
         if run.stop.asked:
             break

@@ -22,7 +22,6 @@ class Image:
     metrics: tuple[MetricDefinition, ...] = ()
     channels: tuple[str, ...] = ()  # names it reads; empty: any
     required_channels: tuple[str, ...] = ()
-    several_hosts: bool = True  # whether its training can be shared out
     gpu_only: bool = False  # on AWS; here only where the setting ``strict`` asks for AWS's refusals
 
 
@@ -48,7 +47,6 @@ IMAGES = {
             metrics=IMAGE_CLASSIFICATION,
             channels=("train", "validation", "train_lst", "validation_lst", "model"),
             required_channels=("train",),
-            several_hosts=False,
             gpu_only=True,
         ),
         # Either URI serves either artifact: people mix them up, and nothing is gained by refusing.

@@ -38,7 +38,7 @@ def check_training(request: Mapping[str, Any], image: Image, objects: ObjectStor
     if not image.train and not algorithm.get("ContainerEntrypoint"):
         raise Invalid(f"image {algorithm.get('TrainingImage')!r} serves models; it does not train")
     builtin = not algorithm.get("ContainerEntrypoint")
-    _check_resources(request.get("ResourceConfig", {}), image, builtin, strict)
+    _check_resources(request.get("ResourceConfig", {}), image, strict)
     if checkpoints.kept(request):
         _check_output(request["CheckpointConfig"]["S3Uri"], objects, "CheckpointConfig.S3Uri")
     if strict:
@@ -137,15 +137,10 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
             )
 
 
-def _check_resources(resources: Mapping[str, Any], image: Image, builtin: bool, strict: bool) -> None:
+def _check_resources(resources: Mapping[str, Any], image: Image, strict: bool) -> None:
     if resources.get("InstanceGroups"):
         raise Invalid("ResourceConfig.InstanceGroups is not offered here: give InstanceType and InstanceCount")
     count = resources.get("InstanceCount", 1)
-    if count > 1 and builtin and not image.several_hosts:
-        raise Invalid(
-            f"InstanceCount {count} is not offered here yet for algorithm {image.repository}: it trains on one host, "
-            "set it to 1"
-        )
     if count > MOST_HOSTS:
         raise Invalid(
             f"InstanceCount {count} is too many: all hosts of a job run on this machine, at most {MOST_HOSTS}"

@@ -80,6 +80,9 @@ class ImageSet:
         missing: list[int] = np.setdiff1d(np.arange(len(self.samples)), self.positions).tolist()
         return missing
 
+    def only(self, part: npt.NDArray[np.int64]) -> "ImageSet":
+        return replace(self, positions=self.positions[part], classes=self.classes[part])
+
     def without(self, bad: Sequence[int]) -> "ImageSet":
         good = np.setdiff1d(np.arange(len(self)), bad)
         return replace(self, positions=self.positions[good], classes=self.classes[good])

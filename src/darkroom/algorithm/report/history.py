@@ -4,7 +4,7 @@ Listens only: it decides nothing, prints nothing, and knows neither network nor 
 twice three numbers a validation image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -54,6 +54,14 @@ class History:
         """A batch of validation: ``order`` (N,) says which images, scores (N, classes) are logits."""
         if self._latest is not None:
             self._latest.add(order, scores, labels, self.weights)
+
+    def put_together(
+        self, rows: Callable[[np.ndarray], np.ndarray], counts: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        """Hosts have shared the images out: ``rows`` and ``counts`` make of one host's numbers those of all."""
+        if self._latest is not None:
+            told = counts(self._latest.counts.astype(np.float64)).astype(np.int64)
+            self._latest = Answers(rows(self._latest.rows), told)
 
     def validated(self, accuracy: float) -> None:
         loss = self._latest.loss if self._latest is not None else None

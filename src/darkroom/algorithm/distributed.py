@@ -1,0 +1,160 @@
+"""Several hosts over torch.distributed: gloo for what is said, and for the gradients gloo on processors, NCCL on GPUs.
+
+They meet at MASTER_ADDR and MASTER_PORT; who they are stands in resourceconfig.json. A host that ends closes its
+connections, so that the others learn of it at once. Knows no network and no images.
+"""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from darkroom.algorithm.failures import CustomerError, PeerError
+from darkroom.algorithm.hosts import ALONE, Hosts, Numbers
+
+PATIENCE = timedelta(minutes=30)  # for a host that lives and says nothing; one that died is noticed at once
+LOOK_S, TELL_S = 0.05, 60.0  # how often to look who has come, and when to say who has not
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def join(names: Sequence[str], name: str, environ: Mapping[str, str], gpus: int, log: logging.Logger) -> Hosts:
+    """Meet the hosts ``names``, of which this one is ``name``. Raises CustomerError and PeerError."""
+    if len(names) < 2:
+        return ALONE
+    if name not in names:
+        raise CustomerError(f"resourceconfig.json names this host {name!r}, which is none of {', '.join(names)}.")
+    address, port = environ.get("MASTER_ADDR", ""), environ.get("MASTER_PORT", "")
+    if not address or not port.isdecimal():
+        raise CustomerError(
+            f"The {len(names)} hosts of this job do not know where to meet: set MASTER_ADDR and MASTER_PORT in their "
+            "environments to the address of the first one and a free port."
+        )
+    rank = names.index(name)
+    log.info("Host %s, number %d of %d, meets the others at %s:%s.", name, rank + 1, len(names), address, port)
+    with _together():
+        store = _store(address, int(port), rank, len(names))
+        _wait(store, rank, names, log)
+        # two hosts of one machine cannot share a GPU over NCCL
+        nccl = gpus > 0 and dist.is_nccl_available() and (address not in LOOPBACK or gpus >= len(names))
+        backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=len(names), timeout=PATIENCE)
+    return Together(rank, len(names), nccl)
+
+
+class Together:
+    """This host among the others."""
+
+    def __init__(self, rank: int, count: int, nccl: bool) -> None:
+        self.rank, self.count = rank, count
+        self._nccl = nccl
+        self._flat: Tensor | None = None
+        self._views: list[Tensor] = []
+
+    def everyone(self, value: Any) -> list[Any]:
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        with _together():
+            sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+            dist.all_gather(sizes, torch.tensor([len(data)]))
+            most = max(int(size) for size in sizes)
+            parts = [torch.zeros(most, dtype=torch.uint8) for _ in sizes]
+            dist.all_gather(parts, torch.nn.functional.pad(data, (0, most - len(data))))
+        told = zip(parts, sizes, strict=True)
+        return [json.loads(part[: int(size)].numpy().tobytes()) for part, size in told]
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        told = torch.tensor(flags, dtype=torch.int32)
+        with _together():
+            dist.all_reduce(told, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in told)
+
+    def total(self, numbers: Numbers) -> Numbers:
+        told = torch.from_numpy(np.array(numbers, dtype=np.float64))
+        with _together():
+            dist.all_reduce(told)
+        return told.numpy()
+
+    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
+        given = tensors()
+        flat = self._packed(given)
+        flat.mul_(weight)
+        flat[-1] = weight
+        with _together():
+            if flat.is_cuda and not self._nccl:
+                near = flat.cpu()
+                dist.all_reduce(near)
+                flat.copy_(near)
+            else:
+                dist.all_reduce(flat)
+        total = float(flat[-1])
+        if total:
+            flat.div_(total)
+            torch._foreach_copy_(list(given), self._views)
+        return total > 0
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        with _together():
+            for tensor in tensors:
+                near = tensor.detach().cpu().contiguous()
+                dist.broadcast(near, 0)
+                tensor.copy_(near)
+
+    def part(self) -> None:
+        dist.destroy_process_group()
+
+    def _packed(self, given: Sequence[Tensor]) -> Tensor:
+        """All numbers in one tensor, one after the other as they lie in memory, and room for the weight."""
+        if self._flat is None:
+            sizes = [tensor.numel() for tensor in given]
+            self._flat = torch.zeros(sum(sizes) + 1, device=given[0].device)
+            begins = np.cumsum([0, *sizes[:-1]]).tolist()
+            self._views = [
+                self._flat.as_strided(tensor.size(), tensor.stride(), begin)
+                for tensor, begin in zip(given, begins, strict=True)
+            ]
+        torch._foreach_copy_(self._views, list(given))
+        return self._flat
+
+
+def _store(address: str, port: int, rank: int, count: int) -> dist.TCPStore:
+    """Where the hosts first write down that they are there; the first host's process has it."""
+    while rank and not _listens(address, port):  # in small steps, so that a signal is heard
+        time.sleep(LOOK_S)
+    return dist.TCPStore(address, port, count, rank == 0, PATIENCE, wait_for_workers=False)
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _wait(store: dist.TCPStore, rank: int, names: Sequence[str], log: logging.Logger) -> None:
+    """Until all hosts are there."""
+    store.set(f"here/{rank}", "1")
+    tell = time.monotonic() + TELL_S
+    while absent := [name for other, name in enumerate(names) if not store.check([f"here/{other}"])]:
+        if time.monotonic() > tell:
+            log.info("Waiting for %s.", ", ".join(absent))
+            tell += TELL_S
+        time.sleep(LOOK_S)
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """What fails here fails because another host is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise PeerError(reason) from error
