@@ -53,3 +53,47 @@ def test_answers_stay_within_the_steps_of_eight_bits(model: onnx.ModelProto) -> 
     ranges = {"x": Range(-1, 1), "b": Range(0, 12), "c": Range(0, 12)}
     found, expected = answers(quantize(model, ranges, additions=True), x), answers(model, x)
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def residual() -> onnx.ModelProto:
+    """Two convolutions of one tensor, added up; then a convolution of that, added to it: float (1, 2, 4, 4)."""
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(size=(2, 2, 1, 1)) for name in ("w0", "w1", "w2")}
+    statistics = {name: np.ones(2) for name in ("gamma", "beta", "mean", "variance")}
+    nodes = [
+        helper.make_node("Relu", ["x"], ["start"], "start"),
+        helper.make_node("Conv", ["start", "w0"], ["shortcut"], "shortcut"),
+        helper.make_node("Conv", ["start", "w1"], ["branch"], "branch"),
+        helper.make_node("Add", ["branch", "shortcut"], ["sum"], "sum"),
+        helper.make_node("BatchNormalization", ["sum", *statistics], ["norm"], "norm"),
+        helper.make_node("Relu", ["norm"], ["active"], "active"),
+        helper.make_node("Conv", ["active", "w2"], ["second"], "second"),
+        helper.make_node("Add", ["second", "sum"], ["total"], "total"),
+        helper.make_node("GlobalAveragePool", ["total"], ["y"], "y"),
+    ]
+    tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 2, 4, 4]), ("y", None))]
+    kept = [numpy_helper.from_array(a.astype(np.float32), name) for name, a in (weights | statistics).items()]
+    graph = helper.make_graph(nodes, "net", [tensors[0]], [tensors[1]], kept)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_only_what_leaves_the_accumulators_is_put_into_bytes() -> None:
+    model = residual()
+    names = activations(model, additions=True)
+    assert sorted(names) == ["active", "second", "shortcut", "start", "sum", "total"]
+    small = quantize(model, {name: Range(-8.0, 8.0) for name in names}, additions=True)
+    adds = {node.name: list(node.input) for node in small.graph.node if node.op_type == "Add"}
+    assert adds["sum"] == ["branch", "shortcut_dequantized"]
+    assert adds["total"] == ["second_dequantized", "sum_dequantized"]
+
+
+def test_sums_lie_around_zero_and_inputs_of_layers_are_bytes() -> None:
+    names = activations(residual(), additions=True)
+    small = quantize(residual(), {name: Range(-8.0, 6.0) for name in names}, additions=True)
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in small.graph.initializer}
+    zeros = {name: constants[f"{name}_zero"] for name in names}
+    assert (zeros["sum"].dtype, zeros["sum"]) == (np.int8, 0)
+    assert (zeros["start"].dtype, zeros["start"]) == (np.uint8, 146)
+    assert constants["sum_scale"] == np.float32(8 / 128)
+    x = np.random.default_rng(1).uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32)
+    assert np.abs(answers(small, x) - answers(residual(), x)).max() < 0.15

@@ -1,7 +1,10 @@
-"""Rewrites that change no answer: batch normalisation into the convolution before it, bytes of a photo as the input.
+"""Rewrites that change no answer: batch normalisation into the convolution before it, or before the pooling; bytes of
+a photo as the input.
 
 What an engine folds by itself is folded here as well, because quantisation must see the weights as they will run.
 """
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -82,6 +85,41 @@ def _absorb(graph: Graph, convolution: onnx.NodeProto, node: onnx.NodeProto) -> 
         scaled = weight * values.reshape(-1, *[1] * (weight.ndim - 1))
         convolution.input[1] = graph.constant(f"{name}_scaled_weight", scaled)
     return True
+
+
+def pool_last(model: onnx.ModelProto) -> onnx.ModelProto:
+    """MaxPool → BatchNormalization → Relu becomes BatchNormalization → Relu → MaxPool, where no scale is negative.
+
+    The largest stays the largest. Engines append the two to the convolution before the pooling; alone, they are a pass.
+    """
+    graph = Graph.of(model)
+    makers, users = graph.makers(), graph.users()
+    for pool in [node for node in graph.nodes if node.op_type == "MaxPool"]:
+        chain = [pool, *_only_users(graph, users, pool, ("BatchNormalization", "Relu"))]
+        affine = scale_and_shift(graph, chain[1]) if len(chain) == 3 and pool.input[0] in makers else None
+        if affine is None or (affine[0] < 0).any() or len(pool.output) > 1:
+            continue
+        _, norm, relu = chain
+        name = f"{relu.output[0]}_unpooled"
+        norm.input[0], pool.input[0] = pool.input[0], name
+        pool.output[0], relu.output[0] = relu.output[0], name
+        graph.nodes.remove(pool)
+        graph.nodes.insert(graph.nodes.index(relu) + 1, pool)
+    return graph.to_model()
+
+
+def _only_users(
+    graph: Graph, users: Mapping[str, list[onnx.NodeProto]], node: onnx.NodeProto, kinds: Iterable[str]
+) -> list[onnx.NodeProto]:
+    """What follows the node, as long as it is of these kinds in turn and nothing else takes what is between."""
+    found: list[onnx.NodeProto] = []
+    for kind in kinds:
+        taken = users[node.output[0]]
+        if len(taken) != 1 or taken[0].op_type != kind or graph.is_output(node.output[0]):
+            break
+        node = taken[0]
+        found.append(node)
+    return found
 
 
 def scale_and_shift(graph: Graph, norm: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from darkroom.compiler import candidates, guard, report, source
 from darkroom.compiler.candidates import Candidate, Judge
-from darkroom.compiler.optimise import fold_batch_norms, fold_constants, take_photo_bytes
+from darkroom.compiler.optimise import fold_batch_norms, fold_constants, pool_last, take_photo_bytes
 from darkroom.compiler.options import Options
 from darkroom.compiler.source import Source, described
 from darkroom.compiler.targets import Target, remarks
@@ -45,7 +45,7 @@ def compile_model(
     log(f"Read the {given.framework} model: {len(given.model.graph.node)} nodes, input {described(given.input)}")
     for remark in remarks(target):
         log(f"Note: {remark}")
-    base = fold_constants(fold_batch_norms(given.model))
+    base = pool_last(fold_constants(fold_batch_norms(given.model)))
     base = take_photo_bytes(base) if given.preprocess else base
     seen = candidates.samples(given, options, calibration, validation)
     into.mkdir(parents=True, exist_ok=True)

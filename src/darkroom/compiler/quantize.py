@@ -2,6 +2,10 @@
 
 Weights: symmetric, one scale for each output channel. Activations: one scale for a tensor, zero exactly representable.
 An engine that knows the pattern computes in int8; any other gives the same answers in float32. Knows no engine.
+
+What shortcuts add up may be in eight bits as well (``additions``). Each of these choices saves a pass over a tensor,
+or a subtraction for each of its values: both signs of a sum in int8 around zero; no rounding of what an engine still
+has in its accumulators, that is a sum that goes one way only, and the branch that is computed last; pools of bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,6 +18,7 @@ from onnx import helper
 from darkroom.compiler.graph import Graph
 
 LAYERS = ("Conv", "Gemm")  # where the work is
+POOLS = ("MaxPool", "GlobalAveragePool")
 LEVELS = 255
 WEIGHT_SUFFIX = "_weight_dequantize"
 
@@ -30,6 +35,10 @@ class Range:
         low, high = min(self.low, 0.0), max(self.high, 0.0)
         scale = np.array(max(high - low, 1e-8) / LEVELS, np.float32)
         return scale, np.array(np.clip(np.rint(-low / scale), 0, LEVELS), np.uint8)
+
+    def around_zero(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same in int8 with its zero at 0."""
+        return np.array(max(self.high / 127, -self.low / 128, 1e-8 / LEVELS), np.float32), np.array(0, np.int8)
 
 
 def layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -53,12 +62,25 @@ def activations(model: onnx.ModelProto, *, additions: bool) -> list[str]:
     """The tensors whose ranges ``quantize`` needs."""
     graph = Graph.of(model)
     names = dict.fromkeys(node.input[0] for node in layers(model))
-    for node in graph.nodes:
-        if additions and _joins(graph, node):
-            names |= dict.fromkeys([*node.input, *node.output])
-        elif additions and node.op_type == "MaxPool":
-            names[node.input[0]] = None  # the largest of bytes is a byte
+    if additions:
+        names |= dict.fromkeys(_added(graph))
+        names |= dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in POOLS)
     return list(names)
+
+
+def _added(graph: Graph) -> list[str]:
+    """What goes into sums, and sums that go more than one way."""
+    makers, users = graph.makers(), graph.users()
+    order = {name: place for place, node in enumerate(graph.nodes) for name in node.output}
+    names: list[str] = []
+    for node in graph.nodes:
+        if not _joins(graph, node):
+            continue
+        branches = sorted(node.input, key=lambda name: order.get(name, -1))
+        if all(name in makers and makers[name].op_type in LAYERS and len(users[name]) == 1 for name in branches):
+            branches.pop()
+        names += [*branches, *(node.output if len(users[node.output[0]]) > 1 else ())]
+    return names
 
 
 def _joins(graph: Graph, node: onnx.NodeProto) -> bool:
@@ -80,7 +102,9 @@ def quantize(
     ``weight_bits`` 7 is for processors whose sums of eight-bit products overflow.
     """
     graph = Graph.of(model)
-    rewrite = _Rewrite(graph, ranges, 2 ** (weight_bits - 1) - 1)
+    inputs = {node.input[0] for node in layers(model)}  # bytes for these: engines multiply bytes by signed weights
+    signed = {name for name in _added(graph) if name in ranges and ranges[name].low < 0} - inputs if additions else ()
+    rewrite = _Rewrite(graph, ranges, 2 ** (weight_bits - 1) - 1, signed)
     for value in graph.inputs:
         rewrite.quantize_tensors([value.name])
     for node in graph.nodes:
@@ -89,10 +113,11 @@ def quantize(
             rewrite.take_quantized(node, [0])
         elif additions and _joins(graph, node):
             rewrite.take_quantized(node, range(len(node.input)))
-        elif additions and node.op_type in ("BatchNormalization", "MaxPool"):
+        elif additions and node.op_type in ("BatchNormalization", *POOLS):
             rewrite.take_quantized(node, [0])
         rewrite.nodes.append(node)
-        rewrite.quantize_tensors(node.output)
+        if not (additions and node.op_type == "MaxPool" and node.input[0] in rewrite.pairs.values()):
+            rewrite.quantize_tensors(node.output)  # the largest of bytes is one of them
     graph.nodes = rewrite.used()
     return graph.to_model()
 
@@ -102,13 +127,15 @@ class _Rewrite:
     graph: Graph
     ranges: Mapping[str, Range]
     limit: int  # of a weight
+    signed: Collection[str]  # tensors in int8
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     pairs: dict[str, str] = field(default_factory=dict)  # tensor → what it is after eight bits
 
     def quantize_tensors(self, names: Iterable[str]) -> None:
         for name in names:
             if name in self.ranges:
-                scale, zero = self.ranges[name].scale_and_zero()
+                found = self.ranges[name]
+                scale, zero = found.around_zero() if name in self.signed else found.scale_and_zero()
                 parameters = [
                     self.graph.constant(f"{name}_scale", scale),
                     self.graph.constant(f"{name}_zero", zero),
