@@ -54,7 +54,8 @@ th button:hover { text-decoration: underline } [aria-sort=ascending] button::aft
 [aria-sort=descending] button::after { content: " \\2193" }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
 figure { margin: 0 } svg, img { max-width: 100%; height: auto } svg { display: block; width: 100%; max-width: 38rem }
-svg text { font: 13px system-ui, sans-serif; fill: var(--ink) } svg .axis { fill: var(--soft) }
+svg text { font: 13px system-ui, sans-serif; fill: var(--ink); stroke: var(--paper); stroke-width: 3px;
+  paint-order: stroke } svg .axis { fill: var(--soft) }
 svg .grid { stroke: var(--line) } svg .mark { stroke: var(--soft); stroke-dasharray: 2 4 }
 svg .first { stroke: var(--first) } svg .second { stroke: var(--second) } svg .line { fill: none; stroke-width: 2 }
 svg .second.line { stroke-dasharray: 6 3 } svg circle.first, svg .bar { fill: var(--first) }

@@ -1,0 +1,58 @@
+"""Axes have round numbers, curves have gaps where a number is missing, points stand where their values say."""
+
+import re
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.pages.charts import BOTTOM, HEIGHT, TOP, Mark, Series, bars, lines, ticks
+
+FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+
+
+@given(FINITE, FINITE, st.integers(2, 12))
+def test_ticks_are_few_even_and_inside(a, b, most):
+    low, high = min(a, b), max(a, b)
+    found = ticks(low, high, most)
+    assert len(found) <= most
+    if high > low:
+        slack = (high - low) * 1e-6
+        assert all(low - slack <= value <= high + slack for value in found)
+        steps = [y - x for x, y in pairwise(found)]
+        assert all(abs(step - steps[0]) < slack + 1e-9 for step in steps)
+    else:
+        assert found == [low]
+
+
+def test_ticks_of_an_accuracy():
+    assert [f"{value:g}" for value in ticks(0.0, 1.0)] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert [f"{value:g}" for value in ticks(1, 60, 9)] == ["10", "20", "30", "40", "50", "60"]
+
+
+def test_a_missing_number_leaves_a_gap():
+    nan = float("nan")
+    drawn = lines("Loss", [Series("training", [(1, 3.0), (2, nan), (3, None), (4, 1.0), (5, 2.0)])], "epoch")
+    (path,) = re.findall(r'class="first line" d="([^"]*)"', str(drawn).split("<circle")[0])
+    assert re.sub(r"[\d. ]", "", path) == "MML"
+    assert drawn.count("<title>training") == 3
+
+
+def test_points_stand_where_their_values_say():
+    drawn = lines("Accuracy", [Series("x", [(1, 0.0), (2, 0.5), (3, 1.0)])], "epoch", percent=True)
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="3"><title>', str(drawn))]
+    assert heights == [HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2, TOP]
+
+
+def test_nothing_but_missing_numbers_is_still_a_chart():
+    for points in ([], [(1, None)], [(1, float("inf"))]):
+        assert "no figures" in lines("Loss", [Series("x", points)], "epoch", [Mark(1, "rate")])
+    assert "<svg" in bars("Sizes", [], "pixels")
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20))
+def test_bars_are_as_high_as_their_counts(counts):
+    drawn = str(bars("Sizes", [(str(k), count) for k, count in enumerate(counts)], "pixels"))
+    heights = [float(height) for height in re.findall(r'class="bar"[^>]*height="([\d.-]+)"', drawn)]
+    tallest = HEIGHT - TOP - BOTTOM
+    assert all(abs(h - tallest * c / (max(counts) or 1)) < 0.1 for h, c in zip(heights, counts, strict=True))
