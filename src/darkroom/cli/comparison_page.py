@@ -2,13 +2,17 @@
 as one HTML file that needs nothing beside it. Pure: figures in, bytes out.
 """
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from darkroom.cli.racing import QUANTILES
+from darkroom.pages import page as pages
+from darkroom.pages import pictures
+from darkroom.pages.page import paragraph
+from darkroom.pages.tables import NUMBER, Column, table
 
 WIDTH, BAR, GAP, TOP, LEFT, RIGHT = 960, 34, 10, 84, 240, 130  # pixels
 COLOURS = ((201, 138, 43), (42, 127, 98))  # the first side, the second
@@ -74,26 +78,15 @@ def png(a: Figures, b: Figures) -> bytes:
 
 def page(a: Figures, b: Figures, notes: Sequence[str]) -> str:
     """One file: the chart, the table, and how it was measured."""
-    picture = base64.b64encode(png(a, b)).decode()
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in ("", a.name, b.name, ""))
-    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(a, b))
-    said = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    title = html.escape(f"{a.name} against {b.name}")
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-img {{ max-width: 100%; height: auto }} table {{ border-collapse: collapse }}
-td, th {{ text-align: left; padding: .3rem 1.5rem .3rem 0; border-bottom: 1px solid #ddd }}
-</style>
-<h1>{title}</h1>
-<img alt="Bars of latency" src="data:image/png;base64,{picture}">
-<table><tr>{head}</tr>
-{body}
-</table>
-{said}
-</html>
-"""
+    title = f"{a.name} against {b.name}"
+    columns = [Column(""), *(Column(name, NUMBER) for name in (a.name, b.name, "gain"))]
+    body = [
+        Markup("<h1>{}</h1>").format(title),
+        pictures.image(png(a, b), "Bars of latency", pictures.PNG),
+        table(columns, rows(a, b), "The same photos to both, in turns"),
+        *map(paragraph, notes),
+    ]
+    return pages.page(title, body)
 
 
 def _times(before: float | None, after: float | None, sign: str = "×") -> str:

@@ -39,14 +39,13 @@ def table(columns: Sequence[Column], rows: Iterable[Row], caption: str, sortable
     ).format(caption, Markup(' class="sortable"') if sortable else "", caption, head, body)
 
 
-def names_and_values(entries: Iterable[tuple[str, str | Markup]], caption: str) -> Markup:
+def names_and_values(entries: Iterable[tuple[str, str | Markup]], caption: str = "") -> Markup:
     """A table of two columns without heads."""
     rows = Markup("\n").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(name, value) for name, value in entries
     )
-    return Markup('<div class="scroll"><table><caption>{}</caption><tbody>\n{}\n</tbody></table></div>').format(
-        caption, rows
-    )
+    above = Markup("<caption>{}</caption>").format(caption) if caption else ""
+    return Markup('<div class="scroll"><table>{}<tbody>\n{}\n</tbody></table></div>').format(above, rows)
 
 
 def share(value: float | None) -> Cell:
