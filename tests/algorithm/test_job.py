@@ -91,6 +91,13 @@ def test_validation_counts_each_image_once(job, run):
     assert count == pytest.approx(round(count), abs=2e-5)
 
 
+def test_strict_validation_wraps_round(job, run):
+    job.settings(mini_batch_size=16, num_training_samples=32, epochs=3).colours(train=32, validation=21)
+    found = accuracies(run(DARKROOM_STRICT="1")[1])
+    for accuracy, images in zip(found, (16, 16, 32), strict=True):  # 21 images, of which 11 were shown already
+        assert accuracy * images == pytest.approx(round(accuracy * images), abs=2e-5)
+
+
 def test_every_other_epoch_is_kept(job, run):
     job.settings(epochs=5, checkpoint_frequency=2).colours(train=16, validation=3)
     messages = run()[1]

@@ -6,6 +6,7 @@ connections, so that the others learn of it at once. Knows no network and no ima
 
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,5 +157,9 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise PeerError(reason) from error
+        raise PeerError(_reason(str(error))) from error
+
+
+def _reason(text: str) -> str:
+    """The one sentence of torch's that says what happened, without the place in its source."""
+    return re.sub(r"^\[\S+:\d+\] ", "", text.partition("\n")[0]).partition(". This ")[0]

@@ -93,7 +93,7 @@ def run(
     resuming.agree(learner, hosts)
     stop.check()
     stop.patient = True  # from here on there is something to save
-    run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out, hosts)
+    run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out, strict, hosts)
     train(data, learner, checkpoints, course, run)
     if hosts.rank == 0:
         facts = _facts(environ, data, start, names, hosts.count)

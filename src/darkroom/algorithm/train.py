@@ -43,6 +43,7 @@ class Run:
     recovery: Recovery
     job: Mapping[str, Any]
     left_out: LeftOut
+    strict: bool = False  # print the validation accuracy that MXNet would
     hosts: Hosts = ALONE
     clock: Callable[[], float] = time.monotonic
 
@@ -85,12 +86,9 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
         _keep(learner, course, run)
         return
     learner.losses = (0.0, 0)
-    if verdicts is not None and run.hosts.count > 1 and "validation" not in data.sharded:
-        verdicts = merged(verdicts, run.hosts)
-        run.history.put_together(partial(merged, hosts=run.hosts), run.hosts.total)
-    apart = run.hosts if "validation" in data.sharded else ALONE
-    accuracy = None if verdicts is None else _accuracy(verdicts, apart)
-    if accuracy is not None:
+    accuracy = None
+    if verdicts is not None:
+        verdicts, accuracy = _judged(verdicts, data, epoch, run)
         run.history.validated(accuracy)
         _print(run.log, [lines.validation(epoch, accuracy)])
     if schedule.is_kept(values, epoch, accuracy, course.accuracies):
@@ -101,8 +99,19 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
     course.accuracies += [] if accuracy is None else [accuracy]
 
 
+def _judged(verdicts: Verdicts, data: Data, epoch: int, run: Run) -> tuple[Verdicts, float]:
+    """What all hosts together say of the images, and the accuracy. Strict: over those that MXNet would count."""
+    if "validation" in data.sharded:
+        return verdicts, _accuracy(verdicts, run.hosts)
+    if run.hosts.count > 1:
+        verdicts = merged(verdicts, run.hosts)
+        run.history.put_together(partial(merged, hosts=run.hosts), run.hosts.total)
+    counted = order.wrapped(len(verdicts), data.values.mini_batch_size, epoch) if run.strict else slice(None)
+    return verdicts, _accuracy(verdicts[counted], ALONE)
+
+
 def _accuracy(verdicts: Verdicts, hosts: Hosts) -> float:
-    """Share of right answers over all images of ``hosts``."""
+    """Share of right answers over the images of ``hosts``."""
     told = hosts.everyone([float(np.nansum(verdicts)), int(np.count_nonzero(~np.isnan(verdicts)))])
     right, count = (sum(numbers) for numbers in zip(*told, strict=True))
     return right / count if count else float("nan")
@@ -157,8 +166,7 @@ def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kep
 
 
 def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
-    """What the network says of each image of this host's part, each counted once. (SageMaker's own last batch wraps
-    round to the first images, so that the accuracy it prints counts some twice and skips others.)"""
+    """What the network says of each image of this host's part, each counted once."""
     images = data.validation
     assert images is not None
     verdicts = np.full(len(images), np.nan)
