@@ -1,6 +1,8 @@
 """Compiled networks against the engines people use: one photo at a time, two threads, every engine in its own process.
 
-The engines take turns, a few calls each, so that all of them see the same machine.
+The engines take turns, a few calls each, so that all of them see the same machine. Before each turn nothing runs for a
+moment: the threads of some spin on after a call (ONNX Runtime's for 20 ms each), on the cores that the next needs.
+Who begins changes from round to round. Every engine keeps its own way of placing threads.
 """
 
 import json
@@ -8,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from benchmarks import contenders, engines
 from benchmarks.rows import Row, Unavailable, compare
 
 ROUNDS = 40
+PAUSE_S = 0.1
 LIMIT_S = 90.0  # to compile a ResNet-50, calibration included
 PEERS = {"torch": "torch eager fp32", "mxnet": "mxnet 1.9.1 Module", "openvino": "OpenVINO, quantised by NNCF"}
 PEERS |= {"ort": "ONNX Runtime, quantised by its own tool", "torch-channels-last": "torch fp32, channels last"}
@@ -101,8 +105,10 @@ def _take_turns(field: Mapping[str, Engine]) -> dict[str, list[float]]:
         for name, process in running.items():
             if _answer(process) != "ready":
                 raise Unavailable(f"{name} did not start")
-        for _ in range(ROUNDS):
-            for name, process in running.items():
+        for number in range(ROUNDS):
+            first = number % len(running)
+            for name, process in [*running.items()][first:] + [*running.items()][:first]:
+                time.sleep(PAUSE_S)
                 print("go", file=process.stdin, flush=True)
                 times[name] += [1e3 * seconds for seconds in json.loads(_answer(process))]
     finally:
