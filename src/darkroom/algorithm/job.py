@@ -134,6 +134,7 @@ def _facts(environ: Mapping[str, str], data: Data, start: Start, names: tuple[st
         hosts=count,
         names=names,
         values=data.values,
+        shared_out=data.sharded,
     )
 
 

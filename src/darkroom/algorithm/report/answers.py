@@ -75,4 +75,5 @@ def _of_several(logits: Numbers, has: np.ndarray, weights: np.ndarray | None) ->
 
 
 def _log_sum_exp(logits: Numbers) -> Numbers:
-    return np.asarray(np.logaddexp.reduce(logits, axis=1))
+    most = logits.max(axis=1)
+    return np.asarray(most + np.log(np.exp(logits - most[:, None]).sum(axis=1)))

@@ -1,6 +1,6 @@
 """What a report says of a job beside its history: settings and counts, so that the page needs no job."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 from darkroom.algorithm.hyperparameters import Hyperparameters
@@ -18,6 +18,7 @@ class Facts:
     hosts: int
     names: tuple[str, ...] | None  # of the classes
     values: Hyperparameters
+    shared_out: Collection[str] = ()  # channels of which each host has images of its own
 
     @property
     def classes(self) -> int:
