@@ -95,6 +95,7 @@ def run(
     stop.patient = True  # from here on there is something to save
     run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out, strict, hosts)
     train(data, learner, checkpoints, course, run)
+    history.ended = "Stopped by request" if course.stopped else history.ended
     if hosts.rank == 0:
         facts = _facts(environ, data, start, names, hosts.count)
         report.write(layout.output_data, facts, history, data.validation, log)

@@ -1,6 +1,7 @@
 """The report of real jobs: its figures are counted again from the stored model and the log."""
 
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from darkroom.contract import exits
 from darkroom.pages.page import figures_of
 from darkroom.serving.eager import Eager
-from tests.algorithm.jobs import jpeg
+from tests.algorithm.jobs import gang, jpeg, meeting
 
 pytestmark = pytest.mark.slow
 
@@ -98,3 +99,35 @@ def test_a_training_that_diverged_is_reported_with_gaps(job, run):
     assert any(message.startswith("WARNING Training diverged") for message in messages)
     assert figures_of(page_of(job))["epochs"][-1]["train_loss"] is None
     assert "not a number" in page_of(job)
+
+
+def test_several_hosts_leave_one_report_of_all_their_answers(tmp_path):
+    def fill(job, rank):
+        job.settings(epochs=2).colours(train=64)
+
+    jobs, place = gang(tmp_path, 2, fill), meeting()
+    processes = [job.start(**place) for job in jobs]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [exits.OK] * 2, outputs
+    assert not (jobs[1].base / "output" / "data" / "report.html").exists()
+    figures = figures_of(page_of(jobs[0]))
+    assert [row["images"] for row in figures["per_class"]] == [8, 8, 8]
+    right = sum(row["right"] for row in figures["per_class"])
+    assert right == pytest.approx(24 * figures["accuracy"])
+    assert "2; the training loss is that of the first one" in page_of(jobs[0])
+
+
+def test_a_job_that_is_stopped_reports_what_it_kept(job):
+    job.settings(epochs=1000).colours()
+    process = job.start()
+    for line in process.stdout:
+        if "Epoch[1] Validation-accuracy" in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.communicate(timeout=120)[0]
+    assert process.returncode == exits.STOPPED, rest
+    figures = figures_of(page_of(job))
+    assert len(figures["epochs"]) >= 2
+    assert figures["stored_epoch"] is not None
+    assert sum(row["images"] for row in figures["per_class"]) == 24
+    assert "Stopped by request" in page_of(job)
