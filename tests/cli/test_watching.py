@@ -1,10 +1,12 @@
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from darkroom.cli.console import duration, unknown
 from darkroom.cli.job_log import Progress
-from darkroom.cli.watching import LineView, details
+from darkroom.cli.watching import LineView, LogReader, details
 
 DONE = Progress(epochs=3, epochs_done=1, epochs_validated=1, validation_accuracy=0.5, images_per_s=1234.4)
 
@@ -42,3 +44,20 @@ def test_near_names_are_offered_else_some_else_none() -> None:
     assert str(unknown("job", "frist", ["first", "other"])) == "no job named 'frist'; did you mean first?"
     assert "did you mean abc or def" in str(unknown("job", "zzz", ["abc", "def"]))
     assert str(unknown("job", "x", [])) == "no job named 'x'; there is none at all yet"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [(("algo-1",), ["one"]), (("algo-1", "algo-2"), ["algo-1 | one", "algo-2 | one"])],
+)
+def test_lines_of_several_hosts_begin_with_their_host(hosts: tuple[str, ...], said: list[str]) -> None:
+    def streams(**_: Any) -> dict[str, Any]:
+        return {"logStreams": [{"logStreamName": f"job/{host}-1700000000"} for host in hosts]}
+
+    def events(nextToken: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        return {"events": [] if nextToken else [{"message": "one"}], "nextForwardToken": "f/1"}
+
+    logs = SimpleNamespace(describe_log_streams=streams, get_log_events=events)
+    reader = LogReader(SimpleNamespace(logs=logs), "job", named=True)  # type: ignore[arg-type]
+    assert list(reader.read()) == said
+    assert list(reader.read()) == []

@@ -37,7 +37,7 @@ def logs(
 ) -> None:
     """Print the log of a training job."""
     connection = connect()
-    reader = LogReader(connection, job)
+    reader = LogReader(connection, job, named=True)
     while True:
         ended = describe(connection, job)["TrainingJobStatus"] in ENDED
         for message in reader.read():

@@ -33,18 +33,21 @@ class LogReader:
     group: str = GROUP
     tail: str = "/"  # between a job's name and a host's; empty: the one stream has the job's name
     every: bool = False  # every stream of the group
+    named: bool = False  # where there are several hosts, each line begins with its host
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> Iterator[str]:
         """Lines that have come since, in order; nothing where there is no log yet."""
-        for stream in self._streams():
+        streams = self._streams()
+        for stream in streams:
+            name = f"{host_of(stream)} | " if self.named and len(streams) > 1 else ""
             while True:
                 place = {"nextToken": self._tokens[stream]} if stream in self._tokens else {"startFromHead": True}
                 page = self.connection.logs.get_log_events(logGroupName=self.group, logStreamName=stream, **place)
                 self._tokens[stream] = page["nextForwardToken"]
                 if not page["events"]:
                     break
-                yield from (event["message"] for event in page["events"])
+                yield from (name + event["message"] for event in page["events"])
 
     def _streams(self) -> list[str]:
         try:
@@ -57,6 +60,11 @@ class LogReader:
             raise
         names = [stream["logStreamName"] for stream in answer["logStreams"]]
         return names if self.tail or self.every else [name for name in names if name == self.job]
+
+
+def host_of(stream: str) -> str:
+    """``algo-1`` of ``job/algo-1-1700000000``."""
+    return stream.rpartition("/")[2].rpartition("-")[0]
 
 
 def watch(connection: Connection, job: str, wait: Wait = time.sleep) -> tuple[dict[str, Any], Progress]:
