@@ -60,7 +60,7 @@ def test_links_are_followed_as_training_follows_them_and_said(tmp_path: Path):
     assert [dataset.name(k) for k in range(len(dataset))] == known
     links = [remark.said for remark in dataset.remarks if remark.kind == "links"]
     assert links[0] == "b/folder is a link to a folder; it is not entered"
-    assert links[1].startswith("out of the folder lead 3; they are followed, as in training: ")
+    assert links[1].startswith("leading out of the folder, and followed as in training: 3, such as ")
     assert str(outside / "c" / "0.jpg") in links[1]
     nowhere = next(k for k in range(len(dataset)) if dataset.name(k) == "a/nowhere.jpg")
     with pytest.raises(ValueError, match="a link that leads nowhere"):
@@ -145,10 +145,13 @@ def test_rows_of_labels(tmp_path: Path):
         ("x.txt", "is no dataset"),
         ("empty", "neither class folders"),
         ("x.rec", "no record"),
+        ("flat", "holds 1 photos and no class folders"),
     ],
 )
 def test_what_is_no_dataset_says_what_one_is(tmp_path: Path, name: str, reason: str):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "x.jpg").write_bytes(photo(1))
     (tmp_path / "x.txt").write_text("x")
     (tmp_path / "x.rec").write_bytes(b"")
     with pytest.raises(DatasetError, match=reason):

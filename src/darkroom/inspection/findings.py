@@ -189,6 +189,11 @@ def _labels(number: int, dataset: Dataset, num_classes: int | None) -> Iterator[
             yield Oddity("labels", said, ((number, k),), True)
     there = set(first[whole].astype(np.int64).tolist())
     yield from _gaps(there, num_classes)
+    if number == 0:  # the one to train on; others may be small
+        yield from _balance(dataset)
+
+
+def _balance(dataset: Dataset) -> Iterator[Oddity]:
     counts = Counter(label for _, label in single_labels(dataset))
     if counts and max(counts.values()) > UNEVEN * min(counts.values()):
         (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]

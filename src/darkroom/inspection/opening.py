@@ -61,6 +61,10 @@ def _of_split(root: Path) -> list[Dataset]:
         return [folders]
     records = sorted(path for path in root.rglob("*.rec") if path.is_file())
     if not records:
+        loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in _visible(root))
+        if loose:
+            remedy = "put the photos of each class into a folder named after the class, or name a .lst that lists them"
+            raise DatasetError(f"{root} holds {loose} photos and no class folders; {remedy}")
         raise DatasetError(f"{root} holds neither class folders with photos nor .rec files; {WHAT}")
     return [open_records(records, titled(root))]
 
@@ -125,7 +129,7 @@ class _Walk:
     def said(self) -> list[Remark]:
         remarks = list(self.remarks)
         if self._outside:
-            said = f"out of the folder lead {self._outside}; they are followed, as in training: {self._first_outside}"
+            said = f"leading out of the folder, and followed as in training: {self._outside}, such as {self._first_outside}"
             remarks.append(Remark("links", said))
         if self._others:
             kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in self._others.most_common(5))

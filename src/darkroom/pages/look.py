@@ -46,7 +46,7 @@ h2 { font-size: 1.2rem; margin: 2.25rem 0 .5rem } p { margin: .5rem 0; max-width
 .scroll:focus-visible { outline: 2px solid var(--first) }
 table { border-collapse: collapse; font-size: .92rem } caption { text-align: left; padding: .25rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; min-width: 3rem }
+  overflow-wrap: break-word; max-width: 20rem }
 thead th { background: var(--paper); position: sticky; top: 0; vertical-align: bottom } th { font-weight: 600 }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 th button { all: unset; cursor: pointer } th button:focus-visible { outline: 2px solid var(--first) }
@@ -72,5 +72,5 @@ svg circle.second { fill: var(--second) } svg .ring { fill: none; stroke: var(--
   outline-offset: -2px } .cells thead th { max-width: 7rem } .pixels { image-rendering: pixelated; width: 28rem;
   border: 1px solid var(--line) } .bar-cell { min-width: 8rem } .bar-cell span { display: block; height: .8rem;
   margin-top: .3rem; border-radius: .2rem; background: var(--first) } meter { width: 6rem }
-details { margin: .75rem 0 } summary { cursor: pointer; color: var(--soft) }
+li { overflow-wrap: anywhere } details { margin: .75rem 0 } summary { cursor: pointer; color: var(--soft) }
 """
