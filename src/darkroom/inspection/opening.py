@@ -129,8 +129,8 @@ class _Walk:
     def said(self) -> list[Remark]:
         remarks = list(self.remarks)
         if self._outside:
-            said = f"leading out of the folder, and followed as in training: {self._outside}, such as {self._first_outside}"
-            remarks.append(Remark("links", said))
+            such = f"{self._outside}, such as {self._first_outside}"
+            remarks.append(Remark("links", f"leading out of the folder, and followed as in training: {such}"))
         if self._others:
             kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in self._others.most_common(5))
             remarks.append(Remark("files that are no photos by their names", f"{kinds}; training leaves them out"))

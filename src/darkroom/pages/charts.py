@@ -47,10 +47,10 @@ def lines(
     ys = [y for points in known for _, y in points] or [0.0]
     low, high = (math.floor(min(ys) * 5) / 5, 1.0) if percent else (0.0, max(ys) or 1.0)
     frame = _Frame(min(xs), max(xs), low if low < high else low - 0.2, high)
-    parts = [*_grid(frame, percent), *_x_axis(frame, xs, x_title), *_marks(frame, marks)]
+    parts = [*_grid(frame, percent), *_x_axis(frame, xs, x_title)]
     for number, (each, points) in enumerate(zip(series, known, strict=True)):
         parts += _curve(frame, each, points, ("first", "second")[number], ring, percent)
-    parts += _legend(series)
+    parts += [*_marks(frame, marks), *_legend(series)]
     return _figure(title, _summary(title, series, known, percent), parts)
 
 
