@@ -24,9 +24,7 @@ def written(tmp_path):
 
 def test_what_was_written_is_read(written):
     again = snapshots.read(written)
-    assert (again.epoch, again.batch, again.job, again.progress, again.kept, again.left_out) == (
-        (3, 20, ONE.job, ONE.progress, ONE.kept, {"train": [4]})
-    )
+    assert (again.epoch, again.batch, again.job, again.progress, again.kept) == (3, 20, ONE.job, ONE.progress, ONE.kept)
     assert again.tensors.keys() == TENSORS.keys()
     assert all(torch.equal(again.tensors[name], TENSORS[name]) for name in TENSORS)
 
@@ -37,16 +35,17 @@ def test_memory_format_does_not_matter(tmp_path):
     assert torch.equal(snapshots.read(path).tensors["w"], last)
 
 
-def test_the_furthest_comes_first(tmp_path):
-    for epoch, batch in ((2, 100), (10, 0), (2, 9)):
-        snapshots.write(tmp_path, Snapshot(epoch, batch, {}, ONE.progress, {}, {}))
-    (tmp_path / "darkroom-checkpoint-x.safetensors").touch()
-    (tmp_path / "darkroom-checkpoint-9999-00000000.safetensors").mkdir()
-    assert [path.name[20:33] for path in snapshots.found(tmp_path)] == [
-        "0010-00000000",
-        "0002-00000100",
-        "0002-00000009",
-    ]
+def test_the_furthest_comes_first_after_what_does_not_say(tmp_path):
+    first, second = snapshots.NAMES
+    for places, names in ((((2, 9), (2, 100)), [second, first]), (((10, 0), (2, 9)), [first, second])):
+        for name, (epoch, batch) in zip((first, second), places, strict=True):
+            snapshots.write(tmp_path, Snapshot(epoch, batch, {}, ONE.progress, {}, {}, name))
+        assert [path.name for path in snapshots.found(tmp_path)] == names
+    (tmp_path / second).write_bytes(b"")
+    assert [path.name for path in snapshots.found(tmp_path)] == [second, first]
+    (tmp_path / first).unlink()
+    (tmp_path / first).mkdir()
+    assert [path.name for path in snapshots.found(tmp_path)] == [second]
     assert snapshots.found(tmp_path / "nowhere") == []
 
 
@@ -90,13 +89,13 @@ def lied(folder, change):
     ("changed", "words"),
     [
         ({"format": 2}, "that this version of Darkroom can read"),
-        ({"epoch": 5}, "the place in training that its name says"),
-        ({"batch": "0"}, "the place in training that its name says"),
+        ({"epoch": -5}, "does not say how far the training was"),
+        ({"batch": "0"}, "does not say how far the training was"),
         ({"kept": {"../../x": 0}}, "names model files that are none"),
-        ({"kept": {"a": -1}}, "the place in training"),
+        ({"kept": {"a": -1}}, "how far the training was"),
         ({"kept": {"b.params": 3}}, "needs the file b.params with 3 bytes beside it"),
         ({"job": []}, "which job it is of"),
-        ({"progress": {"left_out": {"train": ["x"]}}}, "which images were left out"),
+        ({"progress": 3}, "which job it is of"),
     ],
 )
 def test_headers_that_cannot_be_true(tmp_path, changed, words):

@@ -85,7 +85,7 @@ def open_channels(
     _receive(place, classes if multi_label else 0, log)
     listed = place.has("train_lst") or place.has("validation_lst")
     if listed:
-        train, validation = _all_listed(place, log)
+        train, validation = _all_listed(place, log, hosts)
     elif _holds_folders(place):
         train, validation = _all_folders(place, strict, log, hosts)
     else:
@@ -121,9 +121,10 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
 # Image files ----------------------------------------------------------------------------------------------------------
 
 
-def _all_listed(place: _Place, log: logging.Logger) -> tuple[Samples, Samples | None]:
+def _all_listed(place: _Place, log: logging.Logger, hosts: Hosts) -> tuple[Samples, Samples | None]:
     def opened(channel: str) -> Samples:
-        return open_listed(place.folder(channel), place.folder(f"{channel}_lst"), channel, log)
+        apart = hosts if place.sharded(channel) else ALONE
+        return open_listed(place.folder(channel), place.folder(f"{channel}_lst"), channel, log, apart)
 
     return opened("train"), opened("validation") if place.has("validation") else None
 

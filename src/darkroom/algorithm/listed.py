@@ -6,18 +6,22 @@ Decodes nothing.
 import logging
 import os
 import posixpath
+from collections.abc import Set
 from pathlib import Path, PureWindowsPath
 
 from darkroom.algorithm.class_folders import contents
 from darkroom.algorithm.data.samples import ListedSamples
 from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hosts import ALONE, Hosts
 from darkroom.formats.lst import LstError, LstLine, LstLines, read_lst
 
 MOST_WARNINGS = 3
 
 
-def open_listed(root: Path, lst_folder: Path, channel: str, log: logging.Logger) -> ListedSamples:
+def open_listed(root: Path, lst_folder: Path, channel: str, log: logging.Logger, hosts: Hosts = ALONE) -> ListedSamples:
     """The images below ``root`` that the one .lst in ``lst_folder`` names. Raises CustomerError.
+
+    ``hosts``: those that were given a part of the images each (ShardedByS3Key), and all of the .lst.
 
     Images are read where they lie: making records of them first, as SageMaker does, only costs time here.
     """
@@ -35,9 +39,11 @@ def open_listed(root: Path, lst_folder: Path, channel: str, log: logging.Logger)
     log.info("Creating record files for %s", lists[0].name)
     lines = _read(lists[0], channel, log)
     _check_paths(lines, lists[0], channel)
-    _check_presence(lines, lists[0], root, channel)
+    there = {os.path.relpath(path, root) for path in root.rglob("*")}
+    _check_presence(lines, lists[0], there.union(*hosts.everyone(sorted(there)) if hosts.count > 1 else ()), channel)
     log.info("Done creating record files...")
-    return ListedSamples(lines, lists[0], root)
+    own = [line for line in lines if os.path.normpath(line.path) in there]
+    return ListedSamples(own, lists[0], root)
 
 
 def _read(lst: Path, channel: str, log: logging.Logger) -> LstLines:
@@ -78,9 +84,8 @@ def _path_column(line: LstLine) -> int:
     return len(line.labels) + 2
 
 
-def _check_presence(lines: LstLines, lst: Path, root: Path, channel: str) -> None:
+def _check_presence(lines: LstLines, lst: Path, there: Set[str], channel: str) -> None:
     """Raises CustomerError where images that the .lst names are not in the channel."""
-    there = {os.path.relpath(path, root) for path in root.rglob("*")}
     missing = [line for line in lines if os.path.normpath(line.path) not in there]
     if not missing:
         return
@@ -91,7 +96,7 @@ def _check_presence(lines: LstLines, lst: Path, root: Path, channel: str) -> Non
     )
 
 
-def _remedy(missing: str, there: set[str]) -> str:
+def _remedy(missing: str, there: Set[str]) -> str:
     if missing.replace("\\", "/") in there:
         return "Write folders with / and not with \\ in the .lst"
     if os.path.basename(missing) in {os.path.basename(path) for path in there}:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,8 @@ class Recovery:
         for name in snapshot.kept:
             _link(self._folder / name, self._model / name)
         self._written = [(snapshot.name, snapshot.kept)]
-        for path in snapshots.found(self._folder):
-            if path.name != snapshot.name:
+        for path in (*snapshots.found(self._folder), *self._folder.glob("image-classification-*.params")):
+            if path.name not in {snapshot.name, *snapshot.kept}:
                 path.unlink()
         self._last = self._clock()
 
@@ -91,26 +91,26 @@ class Recovery:
             known = {name for _, earlier in self._written for name in earlier}
             for name in kept.keys() - known:
                 _link(self._model / name, self._folder / name)
-            path = snapshots.write(self._folder, snapshot(kept))
+            first, second = snapshots.NAMES
+            name = second if self._written and self._written[-1][0] == first else first
+            snapshots.write(self._folder, replace(snapshot(kept), name=name))
         except OSError as error:
             self._log.warning("The checkpoint could not be written (%s); training goes on.", error)
         else:
-            self._written = [*(entry for entry in self._written if entry[0] != path.name), (path.name, kept)]
-            self._forget()
+            self._forget(name, kept)
         self._last = self._clock()
         self._cost = self._last - began
 
     def _stored(self) -> list[Path]:
         return [path for path in self._model.glob("[!.]*") if path.is_file()]
 
-    def _forget(self) -> None:
-        """All but the last two, and the models that only those had."""
+    def _forget(self, written: str, kept: Mapping[str, int]) -> None:
+        """The models that only the one before the last had."""
         assert self._folder is not None
-        gone, self._written = self._written[:-2], self._written[-2:]
-        needed = {name for _, kept in self._written for name in kept}
-        for snapshot, kept in gone:
-            for name in {snapshot, *kept} - needed:
-                (self._folder / name).unlink(missing_ok=True)
+        gone, self._written = self._written[:-1], [*self._written[-1:], (written, kept)]
+        needed = {name for _, models in self._written for name in models}
+        for name in {name for _, models in gone for name in models} - needed:
+            (self._folder / name).unlink(missing_ok=True)
 
 
 def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger, saves: bool = True) -> Recovery:

@@ -5,6 +5,7 @@ The file is safetensors (nothing is ever unpickled): the numbers as tensors, eve
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -18,8 +19,9 @@ from torch import Tensor
 
 FORMAT = 1
 HEADER = "darkroom"  # the header's entry that holds the JSON
-NAME = "darkroom-checkpoint-{:04}-{:08}.safetensors"  # epochs that are over, batches of the next one
-_NAME = re.compile(r"darkroom-checkpoint-(?P<epoch>[0-9]{4,9})-(?P<batch>[0-9]{8,12})\.safetensors")
+# Two names in turn, because the platform stores what is written and never takes a file away.
+NAMES = ("darkroom-checkpoint-0.safetensors", "darkroom-checkpoint-1.safetensors")
+UNREADABLE = (safetensors.SafetensorError, OSError, KeyError, ValueError, RecursionError, RuntimeError)
 _MODEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
 
@@ -38,15 +40,12 @@ class Snapshot:
     progress: Mapping[str, Any]
     kept: Mapping[str, int]
     tensors: Mapping[str, Tensor]
+    name: str = NAMES[0]  # of the file
 
     @property
     def header(self) -> dict[str, Any]:
         """All but the tensors, as JSON."""
         return {f.name: getattr(self, f.name) for f in fields(Snapshot) if f.name != "tensors"}
-
-    @property
-    def name(self) -> str:
-        return NAME.format(self.epoch, self.batch)
 
 
 def write(folder: Path, snapshot: Snapshot) -> Path:
@@ -62,7 +61,7 @@ def read(path: Path) -> Snapshot:
         with safetensors.safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError, RecursionError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise SnapshotError(f"{path.name} is no complete checkpoint ({error})") from error
     snapshot = _checked(header, tensors, path)
     for name, size in snapshot.kept.items():
@@ -73,9 +72,8 @@ def read(path: Path) -> Snapshot:
 
 
 def found(folder: Path) -> list[Path]:
-    """The snapshots of a folder by their names, the furthest first."""
-    files = [(match, path) for path in folder.glob("*") if (match := _NAME.fullmatch(path.name)) and path.is_file()]
-    return [path for match, path in sorted(files, key=_place, reverse=True)]
+    """The snapshots of a folder, the furthest first, before it those that do not say how far they are."""
+    return sorted(filter(Path.is_file, (folder / name for name in NAMES)), key=_place, reverse=True)
 
 
 def appear(path: Path, fill: Callable[[Path], object]) -> Path:
@@ -91,8 +89,13 @@ def appear(path: Path, fill: Callable[[Path], object]) -> Path:
     return path
 
 
-def _place(item: tuple[re.Match[str], Path]) -> tuple[int, int]:
-    return int(item[0]["epoch"]), int(item[0]["batch"])
+def _place(path: Path) -> tuple[float, float]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+        return float(header["epoch"]), float(header["batch"])
+    except (*UNREADABLE, TypeError):
+        return math.inf, math.inf
 
 
 def _to_disk(path: Path) -> None:
@@ -114,12 +117,13 @@ def _checked(header: Any, tensors: dict[str, Tensor], path: Path) -> Snapshot:
             progress=header["progress"],
             kept=header["kept"],
             tensors=tensors,
+            name=path.name,
         )
     except KeyError as error:
         raise SnapshotError(f"{path.name} does not say its {error}") from error
     numbers = [snapshot.epoch, snapshot.batch, *_values(snapshot.kept)]
-    if not all(type(number) is int and number >= 0 for number in numbers) or snapshot.name != path.name:
-        raise SnapshotError(f"{path.name} does not hold the place in training that its name says")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise SnapshotError(f"{path.name} does not say how far the training was")
     if not isinstance(snapshot.job, dict) or not isinstance(snapshot.progress, dict):
         raise SnapshotError(f"{path.name} does not say which job it is of")
     if not all(_MODEL_FILE.fullmatch(name) for name in snapshot.kept):
