@@ -22,6 +22,12 @@ class TestOpenVino(RuntimeContract):
         assert (runtime.load(compiled, cached).predict(photos(2)) == answer).all()
         assert kept.stat().st_ino == before
 
+    @pytest.mark.parametrize(("cores", "pinned"), [({0, 1}, True), ({0, 1, 2}, False)])
+    def test_threads_have_a_core_each_where_they_have_all(self, runtime, tmp_path, monkeypatch, cores, pinned):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: cores)
+        loaded = runtime.load(write(tmp_path, model()), Settings(threads=2))
+        assert loaded.requests.get().get_compiled_model().get_property("ENABLE_CPU_PINNING") is pinned
+
     def test_a_graph_that_would_fill_the_memory_is_refused(self, runtime, tmp_path):
         compiled = write(tmp_path, model(pads=[1 << 18] * 4))
         with pytest.raises(UnusableArtifact, match="computes a tensor of shape"):

@@ -57,7 +57,7 @@ def _options(settings: Settings, precision: str) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": settings.threads,
         "NUM_STREAMS": settings.streams,
-        "ENABLE_CPU_PINNING": False,  # workers share their cores with others
+        "ENABLE_CPU_PINNING": settings.threads >= len(os.sched_getaffinity(0)),  # decision 1002
     }
 
 
