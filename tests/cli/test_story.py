@@ -97,3 +97,10 @@ def test_wrong_hyperparameters_are_refused_before_anything_is_packed(
         assert reason in done.stderr
         assert "Packing" not in done.stderr
     assert "No training job yet" in darkroom.ok("jobs")
+
+
+def test_names_are_whole_where_programs_read_them(darkroom: Darkroom, photo_folder: Callable[..., Path]) -> None:
+    photos, name = photo_folder(dark=3, light=3), "a-" * 31 + "z"
+    darkroom.ok("up")
+    darkroom("train", photos, "--name", name, *SMALL)
+    assert darkroom.ok("jobs").splitlines()[1].split()[0] == name

@@ -4,12 +4,14 @@ rich itself honours NO_COLOR, and leaves colours and moving bars out where the o
 """
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
 
-out = Console(highlight=False, soft_wrap=True)
+PIPED_COLUMNS = 240  # what a program reads must not be cut to the width of a terminal that is not there
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 

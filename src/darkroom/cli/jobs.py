@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
-from rich.table import Table
+from rich.table import Column, Table
 
 from darkroom.cli.connection import Connection, connect, message_of
 from darkroom.cli.console import Failure, duration, out, unknown
@@ -70,7 +70,8 @@ def describe(connection: Connection, job: str) -> dict[str, Any]:
 
 
 def plain_table(*columns: str) -> Table:
-    return Table(*columns, box=None, header_style="bold", padding=(0, 2, 0, 0))
+    first, *others = columns
+    return Table(Column(first, overflow="fold"), *others, box=None, header_style="bold", padding=(0, 2, 0, 0))
 
 
 def coloured(status: str) -> str:
