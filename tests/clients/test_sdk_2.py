@@ -120,3 +120,11 @@ def test_a_running_job_is_changed_and_stopped(said: Answers) -> None:
         ],
     }
     assert said["stop_what_is_over"].error.endswith("rejected because the training job is in status Completed.")
+
+
+def test_two_hosts_train_with_checkpoints(said: Answers) -> None:
+    """The logs of both hosts are printed; what the job saved lies where it was asked to."""
+    printed = said["two_hosts_with_checkpoints"].printed
+    assert printed.count("Epoch[1] Validation-accuracy=") == 2
+    assert "Managed Spot Training savings" in printed
+    assert any(name.startswith("darkroom-checkpoint-") for name in said["two_hosts_with_checkpoints"].value)

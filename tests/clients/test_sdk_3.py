@@ -64,3 +64,7 @@ def test_model_builder_deploys_an_artifact(said: Answers) -> None:
 
 def test_tags_are_added(said: Answers) -> None:
     assert said["tags"].value == {"all": {"kept": "yes", "team": "photos"}, "boto3": 2}
+
+
+def test_two_hosts_train_with_checkpoints(said: Answers) -> None:
+    assert said["two_hosts_with_checkpoints"].value == ["Completed", "kept", 2]

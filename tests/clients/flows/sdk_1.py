@@ -19,11 +19,11 @@ PHOTO = (data / "test.jpg").read_bytes()
 SMALL = {"num_layers": 20, "image_shape": "3,28,28", "num_classes": 2, "num_training_samples": 16, "mini_batch_size": 8}
 
 
-def estimator(role=ROLE, **hyperparameters):
+def estimator(role=ROLE, more=None, **hyperparameters):
     made = sagemaker.estimator.Estimator(
         get_image_uri("us-east-1", "image-classification"),
         role,
-        train_instance_count=1,
+        **({"train_instance_count": 1} | (more or {})),
         train_instance_type="ml.p2.xlarge",
         train_max_run=3600,
         output_path=f"s3://{session.default_bucket()}/sdk1/output",
@@ -212,6 +212,15 @@ def nothing_under_the_prefix():
 @step
 def the_same_job_name_twice():
     estimator().fit(channels(), job_name=trained.latest_training_job.name, wait=False)
+
+
+@step
+def two_hosts_with_checkpoints():
+    kept = f"s3://{session.default_bucket()}/sdk1/kept"
+    spot = {"train_use_spot_instances": True, "train_max_wait": 7200}
+    made = estimator(more={"train_instance_count": 2, "checkpoint_s3_uri": kept} | spot, mini_batch_size=4)
+    made.fit(channels(), logs=True)
+    return [name.removeprefix(f"{kept}/") for name in S3Downloader.list(kept)]
 
 
 @step

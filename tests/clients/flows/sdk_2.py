@@ -29,14 +29,13 @@ def estimator(more=None, **hyperparameters):
     made = sagemaker.estimator.Estimator(
         IMAGE,
         ROLE,
-        instance_count=1,
+        **({"instance_count": 1} | (more or {})),
         instance_type="ml.p3.2xlarge",
         volume_size=50,
         max_run=3600,
         output_path=f"s3://{session.default_bucket()}/sdk2/output",
         tags=[{"Key": "team", "Value": "photos"}],
         sagemaker_session=session,
-        **(more or {}),
     )
     made.set_hyperparameters(**(SMALL | {"epochs": 2, "learning_rate": 0.05} | hyperparameters))
     return made
@@ -122,6 +121,15 @@ def train_without_waiting():
     found = trained.latest_training_job.describe()
     members = ("ProfilerConfig", "DebugHookConfig", "EnableManagedSpotTraining", "RetryStrategy", "Environment")
     return {"status": status, "role": found["RoleArn"]} | {name: found.get(name) for name in members}
+
+
+@step
+def two_hosts_with_checkpoints():
+    kept = f"s3://{session.default_bucket()}/sdk2/kept"
+    spot = {"use_spot_instances": True, "max_wait": 7200}
+    made = estimator(more={"instance_count": 2, "checkpoint_s3_uri": kept} | spot, mini_batch_size=4)
+    made.fit(channels(), logs="All")
+    return [name.removeprefix(f"{kept}/") for name in S3Downloader.list(kept)]
 
 
 @step

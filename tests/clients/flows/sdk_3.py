@@ -11,6 +11,7 @@ from sagemaker.core.resources import Endpoint, EndpointConfig, Model, Tag, Train
 from sagemaker.core.shapes import (
     AlgorithmSpecification,
     Channel,
+    CheckpointConfig,
     ContainerDefinition,
     DataSource,
     DesiredWeightAndCapacity,
@@ -30,7 +31,7 @@ PHOTO = (data / "test.jpg").read_bytes()
 SMALL = {"num_layers": 20, "image_shape": "3,28,28", "num_classes": 2, "num_training_samples": 16, "mini_batch_size": 8}
 
 
-def job(name, more=(), **hyperparameters):
+def job(name, more=(), hosts=1, kept=None, **hyperparameters):
     bucket = session.default_bucket()
 
     def channel(kind, key, content_type="application/x-recordio"):
@@ -45,9 +46,10 @@ def job(name, more=(), **hyperparameters):
         input_data_config=[channel(kind, f"sdk3/{kind}.rec") for kind in ("train", "validation")]
         + [channel(kind, key, "application/x-sagemaker-model") for kind, key in more],
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/sdk3/output"),
-        resource_config=ResourceConfig(instance_type="ml.p3.2xlarge", instance_count=1, volume_size_in_gb=50),
+        resource_config=ResourceConfig(instance_type="ml.p3.2xlarge", instance_count=hosts, volume_size_in_gb=50),
         stopping_condition=StoppingCondition(max_runtime_in_seconds=3600),
         tags=[Tag(key="team", value="photos")],
+        **({"checkpoint_config": CheckpointConfig(s3_uri=kept)} if kept else {}),
     )
 
 
@@ -100,6 +102,16 @@ def get_all():
 @step
 def a_failed_job():
     job("sdk3-wrong", num_layers=19).wait()
+
+
+@step
+def two_hosts_with_checkpoints():
+    kept = f"s3://{session.default_bucket()}/sdk3/kept"
+    made = over(job("sdk3-two", hosts=2, kept=kept, mini_batch_size=4))
+    streams = boto3.client("logs").describe_log_streams(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="sdk3-two/"
+    )["logStreams"]
+    return [made.training_job_status, made.checkpoint_config.s3_uri.rpartition("/")[2], len(streams)]
 
 
 @step
