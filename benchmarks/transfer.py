@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import Row, Unavailable, compare
@@ -37,8 +38,16 @@ RESNET18 = {
     "learning_rate": 0.0003,
     "lr_scheduler_step": 1,
 }
-# Thirty photos a class are few updates an epoch for a last layer that starts at zero.
-RESNET18_CALTECH = RESNET18 | {"mini_batch_size": 8, "learning_rate": 0.0005, "epochs": 6, "lr_scheduler_step": 4}
+# Twenty classes are more to tell apart than two, for a last layer that starts at zero: a rate that moves it, and epochs
+# for it to arrive. Of the rates 0.01 and 0.03, either side does best, or as well, with this one.
+RESNET18_CALTECH = RESNET18 | {
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "augmentation_type": "crop",
+    "epochs": 7,
+    "lr_scheduler_step": 5,
+}
+SEEDS = (0, 1, 2)  # of what starts at random and of the order of the photos
 CALTECH_CLASSES, CALTECH_VALIDATION = 20, 10  # classes, and photos of each that are kept from training
 
 
@@ -54,19 +63,23 @@ def resnet18() -> list[Row]:
     rows = [_row("transfer-resnet18-cats-dogs", train, validation, 2, RESNET18)]
     with tempfile.TemporaryDirectory() as folder:
         train, validation = _caltech(Path(folder))
-        rows.append(_row("transfer-resnet18-caltech101", train, validation, CALTECH_CLASSES, RESNET18_CALTECH))
+        rows.append(_row("transfer-resnet18-caltech101", train, validation, CALTECH_CLASSES, RESNET18_CALTECH, SEEDS))
     return rows
 
 
-def _row(name: str, train: Path, validation: Path, classes: int, settings: dict[str, object]) -> Row:
+def _row(
+    name: str, train: Path, validation: Path, classes: int, settings: dict[str, object], seeds: Sequence[int] = (0,)
+) -> Row:
     if not (SHARED / "weights").is_dir():
         raise Unavailable(f"no weights in {SHARED / 'weights'}; set DARKROOM_SHARED to the folder that has them")
     given = {"epochs": EPOCHS} | settings | {"num_classes": classes}
-    ours, peer = (accuracy(train, validation, given | {"use_pretrained_model": use}) for use in (1, 0))
-    return compare(name, [ours], [peer], peer_name=RANDOM, unit="accuracy", more_is_better=True)
+    ours, peer = (
+        [accuracy(train, validation, given | {"use_pretrained_model": use}, seed) for seed in seeds] for use in (1, 0)
+    )
+    return compare(name, ours, peer, peer_name=RANDOM, unit="accuracy", more_is_better=True)
 
 
-def accuracy(train: Path, validation: Path, settings: dict[str, object]) -> float:
+def accuracy(train: Path, validation: Path, settings: dict[str, object], seed: int) -> float:
     """Validation accuracy of a job's last epoch."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -77,6 +90,7 @@ def accuracy(train: Path, validation: Path, settings: dict[str, object]) -> floa
         (data / "validation").symlink_to(validation)
         (config / "hyperparameters.json").write_text(json.dumps({k: str(v) for k, v in settings.items()}))
         environ = {**os.environ, "SAGEMAKER_BASE_DIR": folder, "DARKROOM_WEIGHTS": str(SHARED / "weights")}
+        environ["DARKROOM_SEED"] = str(seed)
         command = [sys.executable, "-m", "darkroom.algorithm", "train"]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900)
     found = re.findall(r"Validation-accuracy=([\d.]+)", done.stdout)
