@@ -61,6 +61,44 @@ def test_updates_lower_the_loss():
     assert losses[-1] < losses[0] * 0.99
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam", "rmsprop"])
+@pytest.mark.parametrize("half", [None, torch.float16])
+def test_another_learner_with_the_same_state_goes_on_alike(optimizer, half):
+    first, second = learner(half, optimizer=optimizer), learner(half, optimizer=optimizer)
+    for _ in range(3):
+        first.update(IMAGES, LABELS, 0.01)
+    kept = {name: tensor.clone() for name, tensor in first.state().items()}
+    second.restore(kept)
+    second.losses = first.losses
+    for it in (first, second):
+        for _ in range(2):
+            it.update(IMAGES, LABELS, 0.01)
+    assert first.losses == second.losses
+    ours, theirs = first.state(), second.state()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert int(ours["optimizer.count"]) == 5
+    assert ("scaler" in ours) == (half is not None)
+    assert any(not torch.equal(ours[name], kept[name]) for name in ours)
+
+
+def test_state_of_another_network_or_optimizer_is_refused():
+    state = learner().state()
+    with pytest.raises(ValueError, match=r"optimizer\.(mean|square|momentum)\S* is only in the (job|checkpoint)"):
+        learner(optimizer="adam").restore(state)
+    with pytest.raises(ValueError, match=r"fc1\.bias is \(3,\) torch\.float32"):
+        learner().restore(state | {"fc1.bias": torch.zeros(3)})
+    with pytest.raises(ValueError, match=r"fc1\.bias is \(2,\) torch\.float64"):
+        learner().restore(state | {"fc1.bias": torch.zeros(2, dtype=torch.float64)})
+
+
+def test_an_empty_batch_changes_nothing():
+    it = learner()
+    before = {name: tensor.clone() for name, tensor in it.state().items()}
+    logits, labels = it.update(IMAGES[:0], LABELS[:0], 0.1)
+    assert (logits.shape, len(labels)) == ((0, 2), 0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in it.state().items())
+
+
 def test_several_labels_are_judged_one_by_one():
     it = learner(multi_label="1")
     logits = torch.tensor([[2.0, -1.0]])

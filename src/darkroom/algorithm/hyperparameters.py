@@ -128,7 +128,10 @@ class Hyperparameters:
     )
     top_k: int | None = row(Integer(2), None, help="Also log top-k accuracy during training.")
     kv_store: str | None = row(
-        Choice(("dist_sync", "dist_async")), None, help="How several machines share updates; no effect on one."
+        Choice(("dist_sync", "dist_async")),
+        None,
+        help="How several hosts share updates; no effect on one. Here always dist_sync: n hosts train as one with n "
+        "times the mini_batch_size.",
     )
     precision_dtype: str = row(
         Choice(("float32", "float16")),
