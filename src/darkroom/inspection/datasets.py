@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 MAX_BYTES = 1 << 28  # of one image; what is larger is no photo and is not read
 
+MOST_CLASSES = 1 << 24  # as far as float32, which labels are, tells whole numbers apart
+
 
 class DatasetError(ValueError):
     """There is nothing to look at; the message says what a dataset is."""
@@ -131,10 +133,16 @@ def class_name(dataset: Dataset, label: int) -> str:
     return printable(dataset.names[label]) if 0 <= label < len(dataset.names) else str(label)
 
 
-def single_labels(dataset: Dataset) -> Iterator[tuple[int, int]]:
-    """(image, class) of every image that has one whole label that can be a class."""
+def class_ids(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """(images,) of those that have one whole label that can be a class, -1 of all others."""
     first = dataset.labels[:, 0]
-    good = np.isfinite(first) & (first == np.floor(first)) & (first >= 0)
+    good = np.isfinite(first) & (first == np.floor(first)) & (first >= 0) & (first < MOST_CLASSES)
     if dataset.labels.shape[1] > 1:
         good &= np.isnan(dataset.labels[:, 1:]).all(axis=1)
-    yield from ((int(k), int(first[k])) for k in np.flatnonzero(good))
+    return np.where(good, first, -1).astype(np.int64)
+
+
+def single_labels(dataset: Dataset) -> Iterator[tuple[int, int]]:
+    """(image, class) of every image that has one whole label that can be a class."""
+    ids = class_ids(dataset)
+    yield from ((k, int(ids[k])) for k in np.flatnonzero(ids >= 0).tolist())

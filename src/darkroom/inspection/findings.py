@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from darkroom.imaging.signatures import KINDS
-from darkroom.inspection.datasets import Dataset, class_name, single_labels
+from darkroom.inspection.datasets import Dataset, class_ids, class_name, single_labels
 from darkroom.inspection.headers import MODES
 from darkroom.inspection.survey import Survey
 from darkroom.inspection.twins import Twins, Where
@@ -178,17 +178,15 @@ def _labels(number: int, dataset: Dataset, num_classes: int | None) -> Iterator[
     if labels.shape[1] > 1:
         yield from _label_rows(number, dataset)
         return
-    first = labels[:, 0]
-    whole = np.isfinite(first) & (first == np.floor(first)) & (first >= 0)
-    for k in np.flatnonzero(~whole).tolist():
+    first, ids = labels[:, 0], class_ids(dataset)
+    for k in np.flatnonzero(ids < 0).tolist():
         said = f"{dataset.name(k)} has the label {first[k]:g}; labels are whole numbers from 0"
         yield Oddity("labels", said, ((number, k),), True)
     if num_classes is not None:
-        for k in np.flatnonzero(whole & (first >= num_classes)).tolist():
+        for k in np.flatnonzero(ids >= num_classes).tolist():
             said = f"{dataset.name(k)} has the label {first[k]:g}, but {num_classes} classes end at {num_classes - 1}"
             yield Oddity("labels", said, ((number, k),), True)
-    there = set(first[whole].astype(np.int64).tolist())
-    yield from _gaps(there, num_classes)
+    yield from _gaps(set(ids[ids >= 0].tolist()), num_classes)
     if number == 0:  # the one to train on; others may be small
         yield from _balance(dataset)
 

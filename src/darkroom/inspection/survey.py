@@ -24,6 +24,7 @@ DECODED_UP_TO_BYTES = 512 << 20  # of all images together, unless somebody says 
 AHEAD = 256  # images that threads are given at a time
 
 ROWS, COLUMNS = 8, 9
+MOST_SIDE = 2**32 - 1  # that a row can say
 DOUBTFUL_PIXELS = 50_000_000  # decoding says whether so many are read
 
 LOOK = np.dtype(
@@ -103,7 +104,8 @@ def _look(dataset: Dataset, k: int, out: npt.NDArray[np.void], whole: bool) -> s
     found = header(data)
     if found is not None:
         out["kind"], out["mode"] = KINDS.index(found.kind), MODES.index(found.mode)
-        out["width"], out["height"], out["turned"] = min(found.width, 2**32 - 1), found.height, found.turned
+        out["width"], out["height"] = min(found.width, MOST_SIDE), min(found.height, MOST_SIDE)
+        out["turned"] = found.turned
     doubtful = found is None or found.width * found.height > DOUBTFUL_PIXELS or not looks_whole(data)
     if whole or doubtful:
         try:
