@@ -78,12 +78,14 @@ def _parse(raw: bytes, file: str, number: int) -> LstLine:
 
 
 def _index(field: str, file: str, number: int) -> int:
-    index = _finite(field)
+    given = _finite(field)
+    # the digits themselves: floats cannot tell the largest indices apart
+    index = int(field) if given is not None and field.isdecimal() else given
     if index is None or index != int(index) or not 0 <= index <= _MAX_INDEX:
         raise LstError(
             file, number, 1, f"the index {field[:80]!r} is not a whole number from 0; number the lines 0, 1, 2, …"
         )
-    return int(field) if field.isdecimal() else int(index)
+    return int(index)
 
 
 def _label(field: str, file: str, number: int, column: int) -> float:

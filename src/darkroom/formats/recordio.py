@@ -20,6 +20,8 @@ from darkroom.formats.framing import FIRST, FRAME, LAST, MAGIC, MAGIC_BYTES, MAX
 
 _IMAGE = struct.Struct("<IfQQ")  # number of labels after the header (0: the one in it), label, id, id2
 _MAX_ID = (1 << 64) - 1
+_LONGEST = MAX_LENGTH + len(MAGIC_BYTES)  # of the parts of one record together, each with what was cut out after it
+_PIECE = 1 << 20  # bytes asked of a stream at a time
 
 Payload = bytes | bytearray | memoryview
 Source = str | os.PathLike[str] | Payload
@@ -82,7 +84,7 @@ def records(source: Source) -> Iterator[memoryview]:
 def stream(source: BinaryIO, name: str) -> Iterator[bytes]:
     """Payloads in order out of what can be read once only, such as a pipe; one is in memory at a time. ``name`` is for
     messages. Raises RecordError."""
-    offset, parts = 0, list[bytes]()
+    offset, parts, size = 0, list[bytes](), 0
     while header := source.read(FRAME.size):
         frames = _Frames(memoryview(header), name)
         if len(header) < FRAME.size:
@@ -90,16 +92,31 @@ def stream(source: BinaryIO, name: str) -> Iterator[bytes]:
         flag, length = frames.header(0, at=offset)
         if (flag in (WHOLE, FIRST)) == bool(parts):
             raise frames.error(offset, "the parts of a split record are out of order; pack the file again")
-        body = source.read(length + -length % 4)
+        body = _read(source, length + -length % 4)
         if len(body) < length + -length % 4:
             raise frames.error(offset, f"the record announces {length} bytes but only {len(body)} follow")
         parts.append(body[:length])
+        size += length + len(MAGIC_BYTES)
+        if size > _LONGEST:
+            raise frames.error(offset, "a split record is longer than 512 MiB, more than RecordIO holds; pack it again")
         offset += FRAME.size + len(body)
         if flag in (WHOLE, LAST):
             yield MAGIC_BYTES.join(parts)
-            parts = []
+            parts, size = [], 0
     if parts:
         raise RecordError(name, offset, "it ends before the last part of a split record; pack it again")
+
+
+def _read(source: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer at the end of the stream. Memory follows what came, not what was announced."""
+    first = source.read(min(size, _PIECE))
+    if len(first) == size:
+        return first
+    pieces, missing = [first], size - len(first)
+    while missing and pieces[-1]:
+        pieces.append(source.read(min(missing, _PIECE)))
+        missing -= len(pieces[-1])
+    return b"".join(pieces)
 
 
 def scan(source: Source) -> npt.NDArray[np.int64]:
