@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.pages.charts import BOTTOM, HEIGHT, TOP, Mark, Series, bars, lines, ticks
+from darkroom.pages.charts import BOTTOM, HEIGHT, TOP, Mark, Series, bars, lines, ticks, top
 
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 
@@ -42,6 +42,26 @@ def test_points_stand_where_their_values_say():
     drawn = lines("Accuracy", [Series("x", [(1, 0.0), (2, 0.5), (3, 1.0)])], "epoch", percent=True)
     heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="3"><title>', str(drawn))]
     assert heights == [HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2, TOP]
+
+
+def test_one_value_far_beyond_does_not_press_the_others_flat():
+    drawn = lines("Loss", [Series("validation", [(1, 132.4), (2, 7.5), (3, 2.0), (4, 1.0)])], "epoch", ring=1)
+    assert "↑ 132.4" in drawn
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="3"><title>', str(drawn))]
+    assert heights[0] == TOP
+    assert len(heights) == 3
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))
+def test_the_axis_ends_at_a_value_and_few_are_beyond(values):
+    end = top(values)
+    assert end > 0
+    assert end in values or max(values) == 0
+    assert sum(value > end for value in values) <= 2
+
+
+def test_a_loss_that_falls_as_usual_has_the_whole_axis():
+    assert top([7.0, 3.1, 2.2, 1.0, 0.5, 0.1, 0.05]) == 7.0
 
 
 def test_nothing_but_missing_numbers_is_still_a_chart():

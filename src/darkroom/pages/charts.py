@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 520, 300  # of the drawing; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 34, 40
 MOST_POINTS = 60  # with more of them the line alone is clearer
 MOST_LABELS = 6
+FAR = 8  # times the next smaller value: what is so far beyond stands above the chart, with its number
+MOST_BEYOND = 2
 
 Point = tuple[float, float | None]
 
@@ -45,13 +47,23 @@ def lines(
     known = [[(x, y) for x, y in each.points if y is not None and math.isfinite(y)] for each in series]
     xs = [x for each in series for x, _ in each.points] or [0.0]
     ys = [y for points in known for _, y in points] or [0.0]
-    low, high = (math.floor(min(ys) * 5) / 5, 1.0) if percent else (0.0, max(ys) or 1.0)
+    low, high = (math.floor(min(ys) * 5) / 5, 1.0) if percent else (0.0, top(ys))
     frame = _Frame(min(xs), max(xs), low if low < high else low - 0.2, high)
     parts = [*_grid(frame, percent), *_x_axis(frame, xs, x_title)]
     for number, (each, points) in enumerate(zip(series, known, strict=True)):
         parts += _curve(frame, each, points, ("first", "second")[number], ring, percent)
     parts += [*_marks(frame, marks), *_legend(series)]
     return _figure(title, _summary(title, series, known, percent), parts)
+
+
+def top(values: Sequence[float]) -> float:
+    """Where the axis ends: at the largest value, or, where one or two would press all others flat, at the largest of
+    the others. A first epoch at a high learning rate can have a loss a hundred times that of the second."""
+    ordered = sorted(values, reverse=True)
+    gaps = [
+        count for count in range(1, min(MOST_BEYOND + 1, len(ordered))) if ordered[count - 1] > FAR * ordered[count]
+    ]
+    return ordered[max(gaps, default=0)] or ordered[0] or 1.0
 
 
 def bars(title: str, counts: Sequence[tuple[str, int]], x_title: str) -> Markup:
@@ -139,16 +151,20 @@ def _curve(
         if x in gaps:
             pen = "M"
             continue
-        path.append(f"{pen}{frame.x(x):.1f} {frame.y(known[x]):.1f}")
+        path.append(f"{pen}{frame.x(x):.1f} {frame.y(min(known[x], frame.high)):.1f}")
         pen = "L"
     yield Markup('<path class="{} line" d="{}"/>').format(kind, " ".join(path))
     for x, y in points:
-        if len(points) <= MOST_POINTS or x == ring:
+        if y > frame.high:
+            yield _text(frame.x(x), TOP - 4, f"↑ {_said(y, percent)}", "start" if x == frame.left else "middle")
+        elif len(points) <= MOST_POINTS or x == ring:
             yield Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
                 kind, frame.x(x), frame.y(y), f"{each.name}, {x:g}: {_said(y, percent, exact=True)}"
             )
         if x == ring:
-            yield Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(frame.x(x), frame.y(y))
+            yield Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(
+                frame.x(x), frame.y(min(y, frame.high))
+            )
 
 
 def _legend(series: Sequence[Series]) -> Iterable[Markup]:
