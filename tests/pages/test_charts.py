@@ -50,6 +50,7 @@ def test_one_value_far_beyond_does_not_press_the_others_flat():
     heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="3"><title>', str(drawn))]
     assert heights[0] == TOP
     assert len(heights) == 3
+    assert drawn.count("L") - drawn.count("Loss") == 2  # from the second epoch on
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))

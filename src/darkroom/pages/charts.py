@@ -144,19 +144,19 @@ def _marks(frame: _Frame, marks: Sequence[Mark]) -> Iterable[Markup]:
 def _curve(
     frame: _Frame, each: Series, points: Sequence[tuple[float, float]], kind: str, ring: float | None, percent: bool
 ) -> Iterable[Markup]:
-    gaps = {x for x, y in each.points} - {x for x, _ in points}
+    gaps = {x for x, _ in each.points} - {x for x, y in points if y <= frame.high}
     path, pen = [], "M"
     known = dict(points)
     for x, _ in each.points:
         if x in gaps:
             pen = "M"
             continue
-        path.append(f"{pen}{frame.x(x):.1f} {frame.y(min(known[x], frame.high)):.1f}")
+        path.append(f"{pen}{frame.x(x):.1f} {frame.y(known[x]):.1f}")
         pen = "L"
     yield Markup('<path class="{} line" d="{}"/>').format(kind, " ".join(path))
     for x, y in points:
         if y > frame.high:
-            yield _text(frame.x(x), TOP - 4, f"↑ {_said(y, percent)}", "start" if x == frame.left else "middle")
+            yield _text(frame.x(x), TOP + 8, f"↑ {_said(y, percent)}", "start" if x == frame.left else "middle")
         elif len(points) <= MOST_POINTS or x == ring:
             yield Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
                 kind, frame.x(x), frame.y(y), f"{each.name}, {x:g}: {_said(y, percent, exact=True)}"
