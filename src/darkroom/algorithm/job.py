@@ -68,7 +68,7 @@ def run(
     log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
     weights = _positive_weights(data, hosts)
-    learner = Learner(network, values, where, half, weights, hosts)
+    learner = Learner(network, values, where, half, weights, hosts, stop.interruptible)
     history = History(values.num_classes, None if weights is None else weights.numpy())
 
     def save(number: int, keep_earlier: bool) -> Path:

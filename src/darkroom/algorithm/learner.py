@@ -4,7 +4,7 @@ Knows devices, precision and memory layout, so that the loop around it need not.
 (N, height, width, channels), which is a channels_last image tensor with nothing moved.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Learner:
     """``network`` takes (N, C, H, W) in 0 … 255 and gives logits (N, classes).
 
     ``half`` is the 16-bit type to compute in where that loses nothing (mixed precision); None: float32 throughout.
-    ``positive_weight`` (classes,) belongs to use_weighted_loss.
+    ``positive_weight`` (classes,) belongs to use_weighted_loss. ``guard`` is held while an update may be broken off.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Learner:
         half: torch.dtype | None = None,
         positive_weight: Tensor | None = None,
         hosts: Hosts = ALONE,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)
         self.device = device
@@ -42,6 +43,8 @@ class Learner:
         self._multi_label = bool(values.multi_label)
         self._positive_weight = None if positive_weight is None else positive_weight.to(device)
         self._half, self._hosts, self._classes = half, hosts, values.num_classes
+        self._guard = guard
+        self._earlier: list[tuple[Tensor, Tensor]] = []  # statistics and what they were before the update in hand
         self._losses: Tensor | float = 0.0
         self._updates = 0
         # fp16 needs its gradients scaled to stay above zero; bf16 has float32's range
@@ -53,19 +56,37 @@ class Learner:
         self.network.train()
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
+        self._earlier = [(buffer, buffer.clone()) for buffer in self._statistics()]
         x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
-        if len(images):
-            with self._autocast():
-                logits = self.network(x).float()
-            loss = self.loss(logits, y)
-            self._losses, self._updates = self._losses + loss.detach(), self._updates + 1
-            self._scaler.scale(loss).backward()
-        else:
-            logits = torch.empty((0, self._classes), device=self.device)
+        with self._guard():
+            logits, loss = self._gradients(x, y)
         if self._hosts.mean(self._shared, len(images)):
             self._scaler.step(self.optimizer)
             self._scaler.update()
-        return logits.detach(), y
+        self._earlier = []
+        if loss is not None:
+            self._losses, self._updates = self._losses + loss, self._updates + 1
+        return logits, y
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Where ``update`` was broken off before the weights changed: statistics as they were before it, too."""
+        for buffer, earlier in self._earlier:
+            buffer.copy_(earlier)
+
+    def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits and loss; the gradients are at the weights."""
+        if not len(x):
+            return torch.empty((0, self._classes), device=self.device), None
+        with self._autocast():
+            logits = self.network(x).float()
+        loss = self.loss(logits, y)
+        self._scaler.scale(loss).backward()
+        return logits.detach(), loss.detach()
+
+    def _statistics(self) -> list[Tensor]:
+        """Of normalisation."""
+        return [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
 
     def _shared(self) -> list[Tensor]:
         """What hosts average: the gradients, and the statistics of normalisation, so that all have the same."""
@@ -73,7 +94,7 @@ class Learner:
         for weight in weights:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-        return [weight.grad for weight in weights] + [it for it in self.network.buffers() if it.is_floating_point()]
+        return [weight.grad for weight in weights] + self._statistics()
 
     def state(self) -> dict[str, Tensor]:
         """All that the next update depends on, by name: weights, statistics, the optimizer's memory. The tensors are

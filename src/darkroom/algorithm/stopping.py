@@ -1,23 +1,44 @@
-"""SIGTERM: while there is nothing to save the job ends at once; during training the loop ends after its batch."""
+"""SIGTERM: while there is nothing to save the job ends at once; during training the loop ends after its batch, or in
+the middle of one that takes too long.
+"""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+LONGEST_S = 60.0  # for the batch in hand: half of what SageMaker gives between SIGTERM and SIGKILL
 
 
 class Stopped(BaseException):
     """Raised in the main thread by SIGTERM while there is nothing to save. No Exception: only main handles it."""
 
 
-class StopSignal:
-    """``asked`` becomes true at SIGTERM. ``patient``: whoever runs looks at ``asked`` itself."""
+class Interrupted(BaseException):
+    """Raised in the main thread in the middle of a batch that was still not over a while after SIGTERM."""
 
-    def __init__(self) -> None:
+
+class StopSignal:
+    """``asked`` becomes true at SIGTERM. ``patient``: whoever runs looks at ``asked`` itself, for so many seconds."""
+
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
         self.asked = False
         self.patient = False
+        self._longest_s = longest_s
+        self._may_interrupt = False
 
     def listen(self) -> "StopSignal":
         signal.signal(signal.SIGTERM, self._on_signal)
         return self
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """What may be broken off. Raises Interrupted."""
+        self._may_interrupt = True
+        try:
+            yield
+        finally:
+            self._may_interrupt = False
 
     def check(self) -> None:
         """Raises Stopped where the signal came while a library swallowed the exception (imports do)."""
@@ -28,3 +49,9 @@ class StopSignal:
         self.asked = True
         if not self.patient:
             raise Stopped
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, self._longest_s)
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if self._may_interrupt:
+            raise Interrupted

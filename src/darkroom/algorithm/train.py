@@ -20,6 +20,7 @@ from darkroom.algorithm.course import Course, Verdicts
 from darkroom.algorithm.data import order
 from darkroom.algorithm.data.pipeline import batches
 from darkroom.algorithm.data.views import augmented, centre
+from darkroom.algorithm.failures import PeerError
 from darkroom.algorithm.hosts import ALONE, Hosts, merged
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
@@ -27,7 +28,7 @@ from darkroom.algorithm.prepare import Data, LeftOut
 from darkroom.algorithm.recovery import Recovery
 from darkroom.algorithm.report.history import History
 from darkroom.algorithm.snapshots import Snapshot
-from darkroom.algorithm.stopping import StopSignal
+from darkroom.algorithm.stopping import Interrupted, StopSignal
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,39 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course
     ``course`` holds at the end what validation said of the images for the model stored last, and whether it was a stop.
     """
     values = data.values
-    while course.epoch < values.epochs and not schedule.patience_is_over(values, course.accuracies):
-        _train_and_validate(data, learner, checkpoints, course, run)
-        if course.stopped:
-            break
-        course.next_epoch(Tally(values.top_k))
-        over = course.epoch >= values.epochs or schedule.patience_is_over(values, course.accuracies)
-        if any(run.hosts.any(run.recovery.due(epoch_ends=True) or (over and run.recovery.wanted))):
-            _keep(learner, course, run)
+    try:
+        _to_the_end(data, learner, checkpoints, course, run)
+    except (Interrupted, PeerError):
+        if not run.stop.asked:
+            raise
+        _break_off(learner, course, run)
     if schedule.patience_is_over(values, course.accuracies) and not course.stopped:
         run.history.ended = lines.early_stopping(values)
         _print(run.log, [run.history.ended])
     if checkpoints.empty:
         checkpoints.store(course.latest)
     run.hosts.part()
+
+
+def _to_the_end(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
+    values = data.values
+    while course.epoch < values.epochs and not schedule.patience_is_over(values, course.accuracies):
+        _train_and_validate(data, learner, checkpoints, course, run)
+        if course.stopped:
+            return
+        course.next_epoch(Tally(values.top_k))
+        over = course.epoch >= values.epochs or schedule.patience_is_over(values, course.accuracies)
+        if any(run.hosts.any(run.recovery.due(epoch_ends=True) or (over and run.recovery.wanted))):
+            _keep(learner, course, run)
+
+
+def _break_off(learner: Learner, course: Course, run: Run) -> None:
+    """The stop came in the middle of a batch that would take too long, or other hosts did not wait for its end."""
+    learner.undo()
+    course.stopped = True
+    run.log.info("The batch in hand was broken off.")
+    if run.hosts.count == 1:  # several cannot agree any more
+        _keep(learner, course, run)
 
 
 def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
