@@ -110,4 +110,4 @@ def _array(
         return None
     if (tuple(tensor.shape), tensor.dtype) != (shape, kind):
         raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}")
-    return tensor.numpy()
+    return tensor.numpy().copy()
