@@ -10,7 +10,8 @@ import pytest
 from darkroom.algorithm.hyperparameters import parse
 from darkroom.algorithm.report.facts import Facts, settings
 from darkroom.algorithm.report.history import History
-from darkroom.algorithm.report.page import Shown, report
+from darkroom.algorithm.report.model import Shown
+from darkroom.algorithm.report.page import report
 from darkroom.algorithm.report.standing import confused, matrix, mistakes, standings
 from darkroom.pages.page import figures_of
 from tests.pages.parsed import assert_harmless

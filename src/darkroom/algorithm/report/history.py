@@ -73,6 +73,11 @@ class History:
         if self.epochs:
             self.epochs[-1] = replace(self.epochs[-1], stored=True)
 
+    @property
+    def kept(self) -> Epoch | None:
+        """The epoch whose model was stored last; None where that was in the middle of one."""
+        return next((epoch for epoch in reversed(self.epochs) if epoch.stored), None)
+
     def state(self) -> dict[str, Any]:
         """All of it as numbers, lists and arrays, for a checkpoint that training goes on from."""
         answers = None if self.answers is None else {"rows": self.answers.rows, "counts": self.answers.counts}

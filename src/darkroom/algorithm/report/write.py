@@ -12,7 +12,8 @@ from pathlib import Path
 from darkroom.algorithm.data.images import UNREADABLE, ImageSet
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
-from darkroom.algorithm.report.page import Shown, report
+from darkroom.algorithm.report.model import Shown
+from darkroom.algorithm.report.page import report
 from darkroom.algorithm.report.standing import mistakes
 from darkroom.imaging.thumbnail import thumbnail
 
