@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.inspection import findings, twins
+from darkroom.inspection import findings, summaries, twins
 from darkroom.inspection.opening import open_all
 from darkroom.inspection.survey import survey
 from tests.imaging.pictures import NASTY, blocks, file_of, needs_nasty, png_of_zeros, scene
@@ -33,7 +33,7 @@ def test_counts_sizes_and_kinds(tmp_path: Path):
     root = folders(tmp_path / "photos", a=2, b=1)
     (root / "b" / "tall.png").write_bytes(photo(7, 90, 30, "PNG"))
     (root / "b" / "grey.jpg").write_bytes(file_of(Image.fromarray(blocks(40, 40)).convert("L"), "JPEG"))
-    found = findings.summary(looked_at(root)[0])
+    found = summaries.summary(looked_at(root)[0])
     assert [(row.name, row.images, row.share) for row in found.classes] == [("a", 2, 0.4), ("b", 3, 0.6)]
     assert (found.width.low, found.width.median, found.width.high) == (30, 64, 64)
     assert (found.height.low, found.height.median, found.height.high) == (40, 48, 90)
@@ -58,7 +58,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, decode: bool):
     assert names["a/empty.jpg"] == "the file is empty"
     assert "not an image" in names["a/page.jpg"]
     assert "too many" in names["a/bomb.png"]
-    assert findings.summary(looks).readable == 4
+    assert summaries.summary(looks).readable == 4
 
 
 def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path: Path):
@@ -68,7 +68,7 @@ def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path: Path):
     (root / "a" / "damaged.png").write_bytes(data)
     assert len(looked_at(root, decode=True)[0].faults) == 1
     quick = looked_at(root, decode=False)[0]
-    assert (quick.faults, findings.summary(quick).decoded) == ({}, 0)
+    assert (quick.faults, summaries.summary(quick).decoded) == ({}, 0)
 
 
 def test_twins_in_a_class_between_classes_and_between_datasets(tmp_path: Path):
@@ -122,13 +122,13 @@ def test_labels_that_cannot_be_right(tmp_path: Path):
 
 def test_several_labels_an_image(tmp_path: Path):
     surveys = looked_at(record_file(tmp_path / "x.rec", [[1, 0, 1], [0, 1, 1], [1, 1], [0, 2, 1]]))
-    found = findings.summary(surveys[0])
+    found = summaries.summary(surveys[0])
     assert (found.multi_label, [row.images for row in found.classes]) == (3, [2, 2, 3])
     assert [it.said for it in findings.oddities(surveys, [], [], None)] == [
         "record 2 of x.rec has 2 label(s), others have 3",
         "record 3 of x.rec has labels that are not 0 or 1",
     ]
-    assert findings.suggestion(found)["multi_label"] == "1"
+    assert summaries.suggestion(found)["multi_label"] == "1"
 
 
 def test_datasets_whose_classes_differ(tmp_path: Path):
@@ -148,7 +148,7 @@ def test_datasets_whose_classes_differ(tmp_path: Path):
 def test_the_suggestion_follows_the_sizes(tmp_path: Path, height: int, width: int, expected: dict[str, str]):
     surveys = looked_at(record_file(tmp_path / "x.rec", [0, 1] * 20, [photo(k, height, width) for k in range(40)]))
     counts = {"num_classes": "2", "num_training_samples": "40"}
-    assert findings.suggestion(findings.summary(surveys[0])) == counts | expected
+    assert summaries.suggestion(summaries.summary(surveys[0])) == counts | expected
 
 
 def test_grey_images_suggest_one_channel(tmp_path: Path):
@@ -156,7 +156,7 @@ def test_grey_images_suggest_one_channel(tmp_path: Path):
     buffer = io.BytesIO()
     grey.save(buffer, "PNG")
     surveys = looked_at(record_file(tmp_path / "x.rec", [0] * 32, [buffer.getvalue()] * 32))
-    assert findings.suggestion(findings.summary(surveys[0]))["image_shape"] == "1,32,32"
+    assert summaries.suggestion(summaries.summary(surveys[0]))["image_shape"] == "1,32,32"
 
 
 @needs_nasty

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.inspection import findings, twins
+from darkroom.inspection import findings, summaries, twins
 from darkroom.inspection.datasets import MAX_BYTES, DatasetError
 from darkroom.inspection.opening import open_all
 from darkroom.inspection.page import Sheet, contact_sheet, histogram
@@ -36,9 +36,9 @@ LABELS = st.one_of(st.integers(-2, 4), st.floats(width=32))
 def told(path: Path, decode: bool) -> str:
     """Everything that the command says of it, as its page."""
     surveys = [survey(dataset, decode, 2, lambda: None) for dataset in open_all(path)]
-    summaries = [findings.summary(one) for one in surveys]
+    figures = [summaries.summary(one) for one in surveys]
     odd = findings.oddities(surveys, twins.exact(surveys), twins.near(surveys), 3)
-    sheet = Sheet(surveys, summaries, odd, findings.suggestion(summaries[0]), "", {})
+    sheet = Sheet(surveys, figures, odd, summaries.suggestion(figures[0]), "", {})
     return contact_sheet("x", sheet)
 
 

@@ -19,7 +19,8 @@ from darkroom.cli.jobs import plain_table
 
 if TYPE_CHECKING:
     from darkroom.inspection.datasets import Dataset
-    from darkroom.inspection.findings import ClassCount, Oddity, Spread, Summary
+    from darkroom.inspection.findings import Oddity
+    from darkroom.inspection.summaries import ClassCount, Spread, Summary
     from darkroom.inspection.survey import Survey
     from darkroom.inspection.twins import Where
 
@@ -55,7 +56,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, for programs.")] = False,
 ) -> None:
     """Look at photos before training: balance, sizes, damaged files, duplicates, and a contact sheet."""
-    from darkroom.inspection import findings, opening, twins  # noqa: PLC0415 - heavy: cv2
+    from darkroom.inspection import findings, opening, summaries, twins  # noqa: PLC0415 - heavy: cv2
     from darkroom.inspection.datasets import DatasetError  # noqa: PLC0415
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what photos have in their margins is nobody's concern here
@@ -64,20 +65,20 @@ def inspect(
     except DatasetError as error:
         raise Failure(str(error), 2) from None
     surveys = _survey(opened, decode)
-    summaries = [findings.summary(survey) for survey in surveys]
+    figures = [summaries.summary(survey) for survey in surveys]
     oddities = findings.oddities(surveys, twins.exact(surveys), twins.near(surveys), num_classes)
-    suggestion, checked = findings.suggestion(summaries[0]), said_of_the_check(summaries)
+    suggestion, checked = summaries.suggestion(figures[0]), said_of_the_check(figures)
     if as_json:
-        out.print(_json(summaries, oddities, suggestion, checked), markup=False)
+        out.print(_json(figures, oddities, suggestion, checked), markup=False)
     else:
-        for found in summaries:
+        for found in figures:
             _print_summary(found)
         _print_oddities(oddities)
         words = " ".join(f"{name}={value}" for name, value in suggestion.items())
         out.print(f"[bold]To train with[/]  {plain(words)}")
         out.print(checked, style="dim")
     if not no_html and not (as_json and html is None):
-        _write_sheet(html or default_page(datasets[0]), datasets, surveys, summaries, oddities, suggestion, checked)
+        _write_sheet(html or default_page(datasets[0]), datasets, surveys, figures, oddities, suggestion, checked)
 
 
 def default_page(dataset: Path) -> Path:

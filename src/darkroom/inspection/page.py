@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from darkroom.inspection.datasets import class_name, single_labels
-from darkroom.inspection.findings import Oddity, Summary
+from darkroom.inspection.findings import Oddity
+from darkroom.inspection.summaries import Summary
 from darkroom.inspection.survey import Survey
 from darkroom.inspection.twins import Where
 from darkroom.pages import charts, tables
