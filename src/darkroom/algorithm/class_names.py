@@ -72,10 +72,10 @@ def _fitting(names: tuple[str, ...], source: str, num_classes: int) -> tuple[tup
 def _from_folders(train: ListedSamples, num_classes: int) -> tuple[str, ...] | None:
     """The first folder of the paths of each label, where label and folder stand for each other one to one."""
     folders = defaultdict(set)
-    for line in train.lines:
-        if len(line.labels) != 1 or "/" not in line.path:
+    for path, label in zip(train.paths, train.labels, strict=True):
+        if len(label) != 1 or "/" not in path:
             return None
-        folders[int(line.labels[0])].add(line.path.split("/")[0])
+        folders[int(label[0])].add(path.split("/")[0])
     names = [min(folders[label]) for label in sorted(folders) if len(folders[label]) == 1]
     complete = sorted(folders) == list(range(num_classes)) and len(set(names)) == num_classes
     return tuple(names) if complete else None

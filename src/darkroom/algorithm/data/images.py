@@ -94,21 +94,26 @@ def unreadable(images: ImageSet, threads: int, seconds: float = SECONDS_TO_CHECK
     After ``seconds`` the rest goes unchecked.
     """
     end = time.monotonic() + seconds
+    turns = iter(range(len(images)))  # each thread takes the next: a task an image would take more memory than labels
 
-    def fault(k: int) -> str | None:
-        if time.monotonic() > end:
-            return None
-        try:
-            images.pixels(k)
-        except UNREADABLE as error:
-            return str(error)
-        return None
+    def faults() -> dict[int, str]:
+        return {k: reason for k in turns if time.monotonic() <= end and (reason := _fault(images, k))}
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="check")
     try:
-        return {k: reason for k, reason in enumerate(pool.map(fault, range(len(images)))) if reason}
+        found = [pool.submit(faults) for _ in range(threads)]
+        return dict(sorted(item for part in found for item in part.result().items()))
     finally:
-        pool.shutdown(cancel_futures=True)  # a stop in the middle must not wait for the rest
+        end = 0.0  # a stop in the middle must not wait for the rest
+        pool.shutdown()
+
+
+def _fault(images: ImageSet, k: int) -> str | None:
+    try:
+        images.pixels(k)
+    except UNREADABLE as error:
+        return str(error)
+    return None
 
 
 def median_shorter_side(samples: Samples, most: int = 500) -> float:

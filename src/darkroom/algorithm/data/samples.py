@@ -4,6 +4,7 @@ Knows where the bytes are and what to call each image in a message; decodes noth
 """
 
 import bisect
+import os
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -78,21 +79,21 @@ def _compact(labels: Iterable[npt.NDArray[np.float32]]) -> Sequence[npt.NDArray[
 
 
 class ListedSamples:
-    """The images that the lines of a .lst name, below ``root``."""
+    """The images that the lines of a .lst name, below ``root``. Keeps no more of a line than its path and number."""
 
     def __init__(self, lines: Sequence[LstLine], lst: Path, root: Path) -> None:
-        self.lines, self.lst, self.root = lines, lst, root
-        self.labels = [np.array(line.labels, dtype=np.float32) for line in lines]
+        self.lst, self.root = lst, root
+        self.paths, self._numbers = [line.path for line in lines], array("I", (line.number for line in lines))
+        self.labels = _compact(np.array(line.labels, dtype=np.float32) for line in lines)
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.paths)
 
     def read(self, position: int) -> Bytes:
-        return (self.root / self.lines[position].path).read_bytes()
+        return (self.root / self.paths[position]).read_bytes()
 
     def name(self, position: int) -> str:
-        line = self.lines[position]
-        return f"{line.path} (line {line.number} of {self.lst.name})"
+        return f"{self.paths[position]} (line {self._numbers[position]} of {self.lst.name})"
 
 
 class FolderSamples:
@@ -100,14 +101,14 @@ class FolderSamples:
 
     def __init__(self, samples: Sequence[Sample], classes: tuple[str, ...], root: Path) -> None:
         self.classes, self.root = classes, root
-        self.paths = [sample.path for sample in samples]
-        self.labels = [np.array([sample.label], dtype=np.float32) for sample in samples]
+        self._names = [os.path.relpath(sample.path, root) for sample in samples]  # a Path is five times as large
+        self.labels = _compact(np.array([sample.label], dtype=np.float32) for sample in samples)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._names)
 
     def read(self, position: int) -> Bytes:
-        return self.paths[position].read_bytes()
+        return (self.root / self._names[position]).read_bytes()
 
     def name(self, position: int) -> str:
-        return str(self.paths[position].relative_to(self.root))
+        return self._names[position]
