@@ -97,3 +97,13 @@ def test_sums_lie_around_zero_and_inputs_of_layers_are_bytes() -> None:
     assert constants["sum_scale"] == np.float32(8 / 128)
     x = np.random.default_rng(1).uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32)
     assert np.abs(answers(small, x) - answers(residual(), x)).max() < 0.15
+
+
+def test_a_mean_beside_other_users_takes_what_is_there() -> None:
+    model = residual()
+    assert "total" in activations(model, additions=True)
+    model.graph.node.append(helper.make_node("Relu", ["total"], ["z"], "z"))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    assert "total" in activations(model, additions=True)  # a sum that goes two ways
+    model.graph.node[7].op_type = "Mul"
+    assert "total" not in activations(model, additions=True)

@@ -63,9 +63,15 @@ def activations(model: onnx.ModelProto, *, additions: bool) -> list[str]:
     graph = Graph.of(model)
     names = dict.fromkeys(node.input[0] for node in layers(model))
     if additions:
-        names |= dict.fromkeys(_added(graph))
-        names |= dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in POOLS)
+        names |= dict.fromkeys([*_added(graph), *_pooled(graph)])
     return list(names)
+
+
+def _pooled(graph: Graph) -> list[str]:
+    """Bytes are fewer to read; a tensor that others take as it is would be written twice for a mean."""
+    users = graph.users()
+    pools = [node for node in graph.nodes if node.op_type in POOLS]
+    return [p.input[0] for p in pools if p.op_type == "MaxPool" or len(users[p.input[0]]) == 1]
 
 
 def _added(graph: Graph) -> list[str]:
