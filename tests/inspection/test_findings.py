@@ -16,7 +16,7 @@ from tests.inspection.sets import folders, photo, record_file
 
 
 def looked_at(*paths: Path, decode: bool | None = True):
-    return [survey(dataset, decode, 2, lambda: None) for path in paths for dataset in open_all(path)]
+    return [survey(dataset, decode, 2, lambda done: None) for path in paths for dataset in open_all(path)]
 
 
 def odd(surveys, num_classes=None):

@@ -106,13 +106,13 @@ def _survey(datasets: "Sequence[Dataset]", decode: bool | None) -> "list[Survey]
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[], object]]:
+def _progress(title: str, total: int) -> Iterator[Callable[[int], object]]:
     if not err.is_terminal:
-        yield lambda: None
+        yield lambda done: None
         return
     with Bar(TextColumn(f"[bold]{title}[/]"), BarColumn(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+        yield lambda done: bar.advance(task, done)
 
 
 # The terminal ---------------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def _thumbnails(surveys: "Sequence[Survey]", wanted: "Sequence[Where]") -> "dict
     with _progress("Contact sheet", len(wanted)) as step, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         made: dict[Where, bytes] = {}
         for place, picture in zip(wanted, pool.map(make, wanted), strict=True):
-            step()
+            step(1)
             if picture is not None:
                 made[place] = picture
     return made

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from darkroom.inspection.datasets import Dataset
 from darkroom.inspection.headers import MODES, header, looks_whole
 
 DECODED_UP_TO_BYTES = 512 << 20  # of all images together, unless somebody says otherwise
-AHEAD = 256  # images that threads are given at a time
+AT_ONCE = 32  # images in one task of a thread
 
 ROWS, COLUMNS = 8, 9
 MOST_SIDE = 2**32 - 1  # that a row can say
@@ -59,21 +58,25 @@ class Survey:
         return np.flatnonzero(self.looks["readable"])
 
 
-def survey(dataset: Dataset, decode_all: bool | None, threads: int, step: Callable[[], object]) -> Survey:
-    """``decode_all`` None: where all of it is small enough to take seconds. ``step`` hears of every image done."""
+def survey(dataset: Dataset, decode_all: bool | None, threads: int, step: Callable[[int], object]) -> Survey:
+    """``decode_all`` None: where all of it is small enough to take seconds. ``step`` hears how many images were done
+    since it last heard."""
     whole = decode_all if decode_all is not None else _size(dataset) <= DECODED_UP_TO_BYTES
     result = Survey(dataset, np.zeros(len(dataset), dtype=LOOK))
 
-    def look(k: int) -> None:
-        fault = _look(dataset, k, result.looks[k : k + 1], whole)
-        if fault:
-            result.faults[k] = fault
+    def look(start: int) -> int:
+        some = range(start, min(start + AT_ONCE, len(dataset)))
+        for k in some:
+            if fault := _look(dataset, k, result.looks[k : k + 1], whole):
+                result.faults[k] = fault
+        return len(some)
 
-    positions = iter(range(len(dataset)))
     with ThreadPoolExecutor(threads, "inspect") as pool:
-        while some := list(islice(positions, AHEAD)):
-            for _ in pool.map(look, some):
-                step()
+        try:
+            for done in pool.map(look, range(0, len(dataset), AT_ONCE)):
+                step(done)
+        finally:
+            pool.shutdown(cancel_futures=True)  # who interrupts it need not wait for the rest
     return Survey(dataset, result.looks, dict(sorted(result.faults.items())))
 
 
