@@ -111,6 +111,11 @@ def test_a_label_of_a_lst_that_is_no_class_names_its_line(job, fault):
     assert fault().startswith("The label 3 of b.jpg (line 2 of train.lst) in the train channel is not one of 0 … 2")
 
 
+def test_images_without_resize_are_for_sagemaker_to_refuse(job, fault):
+    job.settings(num_training_samples=1).listed("train", ["a.jpg"], [(0,)])
+    assert fault(DARKROOM_STRICT="1").startswith("The hyperparameter resize is required for images with .lst files")
+
+
 def test_two_lst_files(job, fault):
     job.settings().listed("train", ["0.jpg"], [(0,)])
     (job.channel("train_lst") / "more.lst").write_text("")

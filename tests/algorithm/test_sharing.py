@@ -110,8 +110,8 @@ def listed(missing):
 def test_a_lst_of_all_images_serves_hosts_that_have_a_part_of_them(tmp_path):
     jobs = gang(tmp_path, 2, listed(()))
     first, second = on_each(2, lambda hosts: opened(jobs, hosts).train)
-    assert [line.path for line in first.lines] == ["0.jpg", "2.jpg", "4.jpg", "6.jpg"]
-    assert [line.path for line in second.lines] == ["1.jpg", "3.jpg", "5.jpg"]
+    assert first.paths == ["0.jpg", "2.jpg", "4.jpg", "6.jpg"]
+    assert second.paths == ["1.jpg", "3.jpg", "5.jpg"]
 
 
 def test_an_image_that_no_host_has_is_missing(tmp_path):

@@ -44,8 +44,8 @@ VARIABLES = {
     "DARKROOM_SPEEDOMETER": "Batches between progress lines; 20 unless set, as in SageMaker.",
     "DARKROOM_WEIGHTS": "Folder of pretrained weights; set by the server.",
     "DARKROOM_STRICT": "1: SageMaker's refusals and its arithmetic: num_training_samples is required and believed, "
-    "images need a .lst, transfer learning takes 224 x 224 pixels only, `network` is unknown, and the last batch of "
-    "validation is filled with images that the next validation leaves out.",
+    "images need a .lst and resize, transfer learning takes 224 x 224 pixels only, `network` is unknown, and the last "
+    "batch of validation is filled with images that the next validation leaves out.",
     "OMP_NUM_THREADS": "Most processor threads to use; every core unless set.",
 }
 

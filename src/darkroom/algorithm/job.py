@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from darkroom.contract import exits
 from darkroom.contract.cores import available
 from darkroom.contract.layout import Layout
 from darkroom.networks import artifact, threads
+from darkroom.networks.catalogue import Net
 
 YES = {"1", "true"}
 SPEEDOMETER = 20  # batches between progress lines; DARKROOM_SPEEDOMETER lowers it for short epochs
@@ -50,39 +52,21 @@ def run(
     recovery = recovering.of(layout, environ, log, saves=hosts.rank == 0)
     earlier = resuming.find(recovery, hosts)
     channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label), hosts)
+    if strict and channels.listed and values.resize is None:
+        raise CustomerError("The hyperparameter resize is required for images with .lst files: set it, such as to 256.")
     names = _class_names(environ, channels, layout, values, log) or start.classes
     clamp = environ.get("DARKROOM_CLAMP_BATCH", "") in YES
     left_out = earlier and resuming.left_out(earlier, hosts)
     data = prepare(channels, values, cores, strict, clamp, log, left_out, hosts)
     values = data.values
-    identity = recovering.job_of(data, names, seed, start.said, hosts)
+    identity = hosts.everyone(recovering.job_of(data, names, seed, start.said, hosts))[0]
     if earlier is not None:
         recovering.check(identity, earlier.job, earlier.name)
     _announce(data, channels, start, hosts, log)
-    where = device(hosts.rank)
-    half = _half(values, where, log)
-
-    generator = torch.Generator().manual_seed(seed)
-    network = start.network(generator)
-    torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
-    log.info("Setting number of threads: %d", torch.get_num_threads())
-    torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
     weights = _positive_weights(data, hosts)
-    learner = Learner(network, values, where, half, weights, hosts, stop.interruptible)
+    learner = _learner(data, start, seed, cores, weights, hosts, stop, log)
     history = History(values.num_classes, None if weights is None else weights.numpy())
-
-    def save(number: int, keep_earlier: bool) -> Path:
-        return artifact.save(
-            layout.model,
-            network,
-            epoch=number,
-            batch_size=values.mini_batch_size,
-            classes=names,
-            preprocessing=data.preprocess.to_dict(),
-            multi_label=bool(values.multi_label),
-            keep_earlier=keep_earlier,
-        )
-
+    save = partial(_save, layout.model, learner.network, names, data)
     course, checkpoints = Course(Tally(values.top_k)), Checkpoints(save if hosts.rank == 0 else None, log)
     if earlier is not None:
         images = 0 if data.validation is None else len(data.validation)
@@ -107,6 +91,42 @@ def run(
     if hosts.rank == 0 and data.validation is not None and course.verdicts is not None:
         selftest.compare(layout.model, data.validation, course.verdicts, cores, log)
     return exits.OK
+
+
+def _learner(
+    data: Data,
+    start: Start,
+    seed: int,
+    cores: int,
+    weights: torch.Tensor | None,
+    hosts: Hosts,
+    stop: StopSignal,
+    log: logging.Logger,
+) -> Learner:
+    """The network, where and how it is computed."""
+    values, where = data.values, device(hosts.rank)
+    half = _half(values, where, log)
+    network = start.network(torch.Generator().manual_seed(seed))
+    torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
+    log.info("Setting number of threads: %d", torch.get_num_threads())
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
+    return Learner(network, values, where, half, weights, hosts, stop.interruptible)
+
+
+def _save(
+    folder: Path, network: Net, names: tuple[str, ...] | None, data: Data, number: int, keep_earlier: bool
+) -> Path:
+    """The model after ``number`` epochs, as a folder that can be served."""
+    return artifact.save(
+        folder,
+        network,
+        epoch=number,
+        batch_size=data.values.mini_batch_size,
+        classes=names,
+        preprocessing=data.preprocess.to_dict(),
+        multi_label=bool(data.values.multi_label),
+        keep_earlier=keep_earlier,
+    )
 
 
 def _announce(data: Data, channels: Channels, start: Start, hosts: Hosts, log: logging.Logger) -> None:
