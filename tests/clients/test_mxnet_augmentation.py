@@ -80,7 +80,7 @@ def test_colours(theirs):
 
 
 def maps(images: np.ndarray) -> dict[str, np.ndarray]:
-    """How the steps to the next column and to the next row lie in the source: lengths, direction, angle between them."""
+    """How a step to the next column and one to the next row lie in the source: lengths, direction, angle between."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     steps = []
     for image in images.astype(float):
