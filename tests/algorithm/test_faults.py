@@ -135,6 +135,7 @@ def test_lst_channel_of_one_side_only(job, fault):
         ([0, 1, 2, 3], "Set num_classes to 4."),
         ([0, 1, 7], "Number the 3 classes 0 … 2 without gaps."),
         ([0, -1, 1], "The label -1 of record 1 of train.rec"),
+        ([0, 7, 1, 8], "record 1 of train.rec (id 1) in the train channel (one of 2 such images) is not one of 0 … 2"),
         ([0, 1.5], "The label 1.5 of record 1 of train.rec (id 1) in the train channel is not a whole number"),
         ([[0, 1, 1]], "record 0 of train.rec (id 0) in the train channel has 3 labels, but multi_label is 0."),
     ],

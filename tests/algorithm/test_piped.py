@@ -106,6 +106,27 @@ def test_faults_of_a_manifest_name_the_line(job, tmp_path, payloads, words):
     assert words in str(fault.value)
 
 
+@pytest.mark.parametrize(
+    ("payloads", "words"),
+    [
+        ([], "nothing came through its pipe"),
+        ([b"1", jpeg(0, 0)], "Record 0 of the train channel, b'1', is neither an image nor a record that im2rec makes"),
+    ],
+)
+def test_what_is_neither_is_said(job, tmp_path, payloads, words):
+    job.config("inputdataconfig", {"train": PIPE})
+    feed(job, "train", wrapped(tmp_path, *payloads))
+    with pytest.raises(CustomerError) as fault:
+        opened(job)
+    assert words in str(fault.value)
+
+
+def test_images_of_a_manifest_are_called_by_their_line(job, tmp_path):
+    job.config("inputdataconfig", {"train": MANIFEST})
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"0", jpeg(0, 1), b"7"))
+    assert opened(job).name(1) == "the image of line 2 of the augmented manifest"
+
+
 def test_what_is_no_recordio_is_said(job):
     job.config("inputdataconfig", {"train": PIPE})
     feed(job, "train", jpeg(0, 0))

@@ -6,6 +6,7 @@ Knows the folder layout and what may lie in it; doubts are said before training 
 import json
 import logging
 import os
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,28 +83,32 @@ def open_channels(
     if not place.has("train"):
         given = ", ".join(sorted(place.config)) or "none"
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
-    _receive(place, classes if multi_label else 0, log)
+    manifests = _receive(place, classes if multi_label else 0, log)
     listed = place.has("train_lst") or place.has("validation_lst")
     if listed:
         train, validation = _all_listed(place, log, hosts)
     elif _holds_folders(place):
         train, validation = _all_folders(place, strict, log, hosts)
     else:
-        train = _open_records(place, "train", log)
-        validation = _open_records(place, "validation", log) if place.has("validation") else None
+        train = _open_records(place, "train", log, manifests)
+        validation = _open_records(place, "validation", log, manifests) if place.has("validation") else None
     sharded = frozenset(channel for channel in ("train", "validation") if hosts.count > 1 and place.sharded(channel))
     return Channels(train, validation, listed, place.folder("train"), sharded)
 
 
-def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> None:
-    """Channels in Pipe mode become .rec files in the folders where File mode has them. Raises CustomerError."""
+def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> set[str]:
+    """Channels in Pipe mode become .rec files in the folders where File mode has them; gives those of which an
+    augmented manifest came. Raises CustomerError."""
+    manifests = set[str]()
     for channel in filter(place.piped, place.config):
         if channel not in ("train", "validation"):
             raise CustomerError(f"The {channel} channel cannot be read in Pipe mode. Use TrainingInputMode File.")
         if place.has("train_lst"):
             raise CustomerError("Images with a .lst file are read in File mode only: Pipe mode carries RecordIO.")
         labelling = Labelling(multi_label_classes, place.class_ids(channel))
-        spool(place.layout.channel(f"{channel}_0"), place.folder(channel), channel, labelling, log)
+        if spool(place.layout.channel(f"{channel}_0"), place.folder(channel), channel, labelling, log):
+            manifests.add(channel)
+    return manifests
 
 
 def hosts_of(layout: Layout) -> tuple[list[str], str]:
@@ -161,13 +166,13 @@ def _holds_folders(place: _Place) -> bool:
 # RecordIO -------------------------------------------------------------------------------------------------------------
 
 
-def _open_records(place: _Place, channel: str, log: logging.Logger) -> Samples:
+def _open_records(place: _Place, channel: str, log: logging.Logger, manifests: Set[str] = frozenset()) -> Samples:
     log.info("Searching for .rec files in %s.", place.folder(channel))
     files = place.files(channel)
     records = [path for path in files if path.suffix == ".rec"]
     if not records:
         raise CustomerError(_no_records(channel, files))
-    samples = RecordSamples(records)
+    samples = RecordSamples(records, manifest=channel in manifests)
     if not len(samples):
         raise CustomerError(
             f"Unable to start training. Empty .rec file in {channel} channel. {records[0].name} holds no record: look "

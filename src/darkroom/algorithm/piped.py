@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.algorithm.failures import CustomerError
-from darkroom.formats.recordio import ImageHeader, RecordError, RecordWriter, pack_image, stream
+from darkroom.formats.recordio import ImageHeader, RecordError, RecordWriter, pack_image, stream, unpack_image
 from darkroom.imaging.signatures import kind_of
 
 MOST_SHOWN = 60  # letters of a label in a message
@@ -29,14 +29,22 @@ class Labelling:
     class_ids: bool = False
 
 
-def spool(fifo: Path, folder: Path, channel: str, labelling: Labelling, log: logging.Logger) -> Path:
-    """Write what ``fifo`` gives into a .rec file in ``folder``, to its end. Raises CustomerError."""
+def spool(fifo: Path, folder: Path, channel: str, labelling: Labelling, log: logging.Logger) -> bool:
+    """Write what ``fifo`` gives into a .rec file in ``folder``, to its end; whether it was an augmented manifest.
+
+    Raises CustomerError.
+    """
     log.info("Reading the %s channel from %s.", channel, fifo)
     folder.mkdir(parents=True, exist_ok=True)
     rec = folder / f"{channel}.rec"
     try:
         with open(fifo, "rb") as pipe, RecordWriter(rec) as writer:
-            for payload in _images(stream(pipe, f"{channel} channel (Pipe mode)"), channel, labelling):
+            payloads = stream(pipe, f"{channel} channel (Pipe mode)")
+            first = next(payloads, None)
+            if first is None:
+                raise CustomerError(_nothing(channel))
+            payloads, manifest = chain([first], payloads), kind_of(first) is not None
+            for payload in _images(payloads, channel, labelling) if manifest else _records(payloads, channel):
                 writer.write(payload)
     except FileNotFoundError as error:
         raise CustomerError(f"The {channel} channel is in Pipe mode, but there is no pipe {error.filename}.") from error
@@ -46,18 +54,32 @@ def spool(fifo: Path, folder: Path, channel: str, labelling: Labelling, log: log
             "RecordWrapperType RecordIO."
         ) from error
     log.info("Read %d images from the %s channel.", writer.count, channel)
-    return rec
+    return manifest
+
+
+def _nothing(channel: str) -> str:
+    return (
+        f"Unable to start training. The {channel} channel is in Pipe mode, and nothing came through its pipe: no "
+        "object under its S3Uri holds a record."
+    )
+
+
+def _records(payloads: Iterator[bytes], channel: str) -> Iterator[bytes]:
+    """Image records as they came. Raises CustomerError for what im2rec does not make."""
+    for number, payload in enumerate(payloads):
+        try:
+            unpack_image(payload)
+        except RecordError as error:
+            raise CustomerError(
+                f"Record {number} of the {channel} channel, {payload[:MOST_SHOWN]!r}, is neither an image nor a record "
+                "that im2rec makes. Of an augmented manifest AttributeNames must be two, image first: "
+                '["source-ref", "class"].'
+            ) from error
+        yield payload
 
 
 def _images(payloads: Iterator[bytes], channel: str, labelling: Labelling) -> Iterator[bytes]:
-    """Image records, of whichever stream it is: an augmented manifest begins with the bytes of an image file."""
-    first = next(payloads, None)
-    if first is None:
-        return
-    payloads = chain([first], payloads)
-    if kind_of(first) is None:
-        yield from payloads
-        return
+    """Image records of an augmented manifest: the bytes of an image file and the text of its label, by turns."""
     for number, image in enumerate(payloads):
         text = next(payloads, None)
         if text is None:

@@ -3,6 +3,8 @@
 Knows numbers and names only, no pixels.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,25 +41,30 @@ def _check_folders(names: tuple[str, ...], values: Hyperparameters) -> None:
 
 
 def _ids(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.int64]:
-    for position, label in enumerate(samples.labels):
-        if len(label) != 1:
-            raise CustomerError(
-                f"{samples.name(position)} in the {channel} channel has {len(label)} labels, but multi_label is 0. "
-                "Set multi_label to 1, or give one class id an image."
-            )
+    if several := [position for position, label in enumerate(samples.labels) if len(label) != 1]:
+        raise CustomerError(
+            f"{_first(several, samples, channel)} has {len(samples.labels[several[0]])} labels, but multi_label is 0. "
+            "Set multi_label to 1, or give one class id an image."
+        )
     labels = np.array([label[0] for label in samples.labels], dtype=np.float32)
     ids = labels.astype(np.int64)
-    for position in np.flatnonzero((ids != labels) | ~np.isfinite(labels))[:1]:
+    if broken := np.flatnonzero((ids != labels) | ~np.isfinite(labels)).tolist():
         raise CustomerError(
-            f"The label {labels[position]:g} of {samples.name(position)} in the {channel} channel is not a whole "
-            f"number; labels are class ids from 0 to num_classes-1 ({values.num_classes - 1})."
+            f"The label {labels[broken[0]]:g} of {_first(broken, samples, channel)} is not a whole number; labels are "
+            f"class ids from 0 to num_classes-1 ({values.num_classes - 1})."
         )
-    for position in np.flatnonzero((ids < 0) | (ids >= values.num_classes))[:1]:
-        raise CustomerError(_out_of_range(ids, int(position), samples.name(position), values.num_classes, channel))
+    if outside := np.flatnonzero((ids < 0) | (ids >= values.num_classes)).tolist():
+        raise CustomerError(_out_of_range(ids, ids[outside[0]], _first(outside, samples, channel), values.num_classes))
     return ids
 
 
-def _out_of_range(ids: npt.NDArray[np.int64], position: int, name: str, num_classes: int, channel: str) -> str:
+def _first(found: Sequence[int], samples: Samples, channel: str) -> str:
+    """The first of the images found, and how many they are."""
+    more = f" (one of {len(found)} such images)" if len(found) > 1 else ""
+    return f"{samples.name(found[0])} in the {channel} channel{more}"
+
+
+def _out_of_range(ids: npt.NDArray[np.int64], label: int, image: str, num_classes: int) -> str:
     low, high = int(ids.min()), int(ids.max())
     found = len(np.unique(ids))
     remedy = f"Set num_classes to {high + 1}"
@@ -65,25 +72,22 @@ def _out_of_range(ids: npt.NDArray[np.int64], position: int, name: str, num_clas
         remedy = "Number the classes from 0, not from 1"
     elif low < 0 or found != high + 1:
         remedy = f"Number the {found} classes 0 … {found - 1} without gaps"
-    return (
-        f"The label {ids[position]} of {name} in the {channel} channel is not one of 0 … {num_classes - 1} "
-        f"(num_classes is {num_classes}): the channel holds {found} different labels from {low} to {high}. {remedy}."
-    )
+        f"The label {label} of {image} is not one of 0 … {num_classes - 1} (num_classes is {num_classes}): the channel "
+        f"holds {found} different labels from {low} to {high}. {remedy}."
 
 
 def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.float32]:
-    for position, label in enumerate(samples.labels):
-        if len(label) != values.num_classes:
-            raise CustomerError(
-                f"Mismatch between number of labels in the multi-label data ({len(label)}) and the num_classes "
-                f"parameter ({values.num_classes}): {samples.name(position)} in the {channel} channel. "
-                "Each image needs num_classes labels, each 0 or 1 (pack .rec files with --pack-label)."
-            )
-    rows = np.stack(samples.labels).astype(np.float32)
-    for position in np.flatnonzero(~np.isin(rows, (0, 1)).all(axis=1))[:1]:
+    if others := [position for position, label in enumerate(samples.labels) if len(label) != values.num_classes]:
         raise CustomerError(
-            f"The labels {rows[position].tolist()} of {samples.name(position)} in the {channel} channel are not all 0 "
-            "or 1; with multi_label each column says whether the image has that class."
+            f"Mismatch between number of labels in the multi-label data ({len(samples.labels[others[0]])}) and the "
+            f"num_classes parameter ({values.num_classes}): {_first(others, samples, channel)}. "
+            "Each image needs num_classes labels, each 0 or 1 (pack .rec files with --pack-label)."
+        )
+    rows = np.stack(samples.labels).astype(np.float32)
+    if other := np.flatnonzero(~np.isin(rows, (0, 1)).all(axis=1)).tolist():
+        raise CustomerError(
+            f"The labels {rows[other[0]].tolist()} of {_first(other, samples, channel)} are not all 0 or 1; with "
+            "multi_label each column says whether the image has that class."
         )
     return rows
 
