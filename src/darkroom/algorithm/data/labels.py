@@ -72,8 +72,10 @@ def _out_of_range(ids: npt.NDArray[np.int64], label: int, image: str, num_classe
         remedy = "Number the classes from 0, not from 1"
     elif low < 0 or found != high + 1:
         remedy = f"Number the {found} classes 0 … {found - 1} without gaps"
+    return (
         f"The label {label} of {image} is not one of 0 … {num_classes - 1} (num_classes is {num_classes}): the channel "
         f"holds {found} different labels from {low} to {high}. {remedy}."
+    )
 
 
 def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.float32]:
