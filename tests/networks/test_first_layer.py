@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from darkroom.networks import first_layer
 from darkroom.networks.first_layer import normalised_conv
 
 
@@ -42,3 +43,14 @@ def test_evaluation_takes_the_layers_as_they_are():
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     norm.eval(), conv.eval()
     assert torch.equal(normalised_conv(norm, conv, images), conv(norm(images)))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_sum_of_the_images_is_in_float32_whatever_their_layout(layout, kind):
+    images = (
+        torch.randn(5, 3, 4, 6, generator=torch.Generator().manual_seed(0)).to(kind).contiguous(memory_format=layout)
+    )
+    total = first_layer._sum_of_images(images)
+    assert total.dtype == torch.float32
+    torch.testing.assert_close(total, images.sum(0, keepdim=True, dtype=torch.float32))

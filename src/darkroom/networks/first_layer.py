@@ -39,9 +39,18 @@ class _ShiftedConv(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         x, weight = context.saved_tensors
         # the way back is linear: that of the batch's sum is the sum of the images' ways
-        total = gradient.sum(0, keepdim=True, dtype=torch.float32)
+        total = _sum_of_images(gradient)
         shift = _backward(total, x[:1].float(), weight.float(), context, (True, False))[0].sum((0, 2, 3))
         return None, shift, _backward(gradient, x, weight, context, (False, True))[1], None, None
+
+
+def _sum_of_images(x: Tensor) -> Tensor:
+    """(1, C, H, W) float32, added up in the order in which the numbers lie: torch's own sum over the first of four axes
+    takes thirty times as long on a CPU where the channels lie together."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    rows = x.permute(0, 2, 3, 1) if last else x
+    total = rows.flatten(1).sum(0, dtype=torch.float32).view(1, *rows.shape[1:])
+    return total.permute(0, 3, 1, 2) if last else total
 
 
 def _backward(gradient: Tensor, x: Tensor, weight: Tensor, context: Any, wanted: tuple[bool, bool]) -> tuple[Any, ...]:
