@@ -179,3 +179,14 @@ def test_hosts_with_images_of_their_own_take_the_same_number_of_batches(tmp_path
         assert [int(match[1]) for match in batches if match] == [1, 2]  # of 24 images, the fewer of 33 and 24
     assert curve(messages[0], "Validation-accuracy") == curve(messages[1], "Validation-accuracy")
     assert artifact.load(jobs[0].base / "model").classes == ("ape", "bee", "cat")
+
+
+def test_a_host_that_waits_for_the_others_stops_at_once_when_asked(tmp_path):
+    jobs = gang(tmp_path, 2, photos)
+    with jobs[1].start(**meeting()) as process:
+        for line in process.stdout:
+            if "meets the others at" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert process.returncode == exits.STOPPED, rest

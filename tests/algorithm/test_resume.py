@@ -196,6 +196,13 @@ def test_without_checkpoints_none_are_written(job, run):
     assert list((job.base / "checkpoints").iterdir()) == []
 
 
+def test_checkpoints_may_have_another_folder(job, run):
+    job.settings().colours(train=16, validation=0)
+    assert run(DARKROOM_CHECKPOINTS="mine/here")[0] == exits.OK
+    assert snapshots.found(job.base / "mine" / "here")
+    assert not (job.base / "checkpoints").exists()
+
+
 def test_a_full_disk_ends_no_training(job, run, monkeypatch):
     def full(folder: Path, snapshot: object) -> Path:
         raise OSError(28, "No space left on device")

@@ -1,6 +1,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from darkroom.contract.images import Image, image_of
 from darkroom.control import plans
 from darkroom.control.states.fleet import VariantPlan
@@ -92,3 +94,8 @@ def test_a_worker_gets_its_archive_and_the_models_environment() -> None:
 def test_strict_reaches_the_job() -> None:
     assert "DARKROOM_STRICT" not in task().variables
     assert task(strict=True).variables["DARKROOM_STRICT"] == "1"
+
+
+@pytest.mark.parametrize(("local", "told"), [({}, "1"), ({"LocalPath": "/opt/ml/kept/here"}, "kept/here")])
+def test_a_job_is_told_where_its_checkpoints_are_kept(local: dict[str, str], told: str) -> None:
+    assert task(CheckpointConfig={"S3Uri": "s3://bucket/kept"} | local).variables["DARKROOM_CHECKPOINTS"] == told

@@ -33,8 +33,8 @@ TOLERATED = {
 OUR_OWN = {"network"}  # SageMaker knows no such hyperparameter
 # What a job's Environment may say besides: nothing that SageMaker has a hyperparameter for.
 VARIABLES = {
-    "DARKROOM_CHECKPOINTS": "1: the training is written to /opt/ml/checkpoints as it goes, and taken up there; set "
-    "by the server for a job with CheckpointConfig.",
+    "DARKROOM_CHECKPOINTS": "1: the training is written to /opt/ml/checkpoints as it goes, and taken up there; a name: "
+    "to that folder below /opt/ml. Set by the server for a job with CheckpointConfig.",
     "DARKROOM_CHECKPOINT_SECONDS": "Seconds between checkpoints within an epoch; 0: after every batch. Unset: 60, or "
     "as many as keep them below a hundredth of the time. The end of an epoch, and SIGTERM, write one too.",
     "DARKROOM_CLAMP_BATCH": "1: a mini_batch_size larger than the number of training images is lowered to it with a "

@@ -125,10 +125,12 @@ def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger, saves: b
         seconds = -1.0
     if seconds is not None and not seconds >= 0:
         raise CustomerError(f"The environment variable DARKROOM_CHECKPOINT_SECONDS must be a number, not {text!r}.")
-    wanted = environ.get("DARKROOM_CHECKPOINTS", "") in {"1", "true"} or bool(snapshots.found(layout.checkpoints))
-    if wanted := wanted and saves:
-        layout.checkpoints.mkdir(parents=True, exist_ok=True)
-    return Recovery(layout.checkpoints if wanted else None, layout.model, log, seconds)
+    told = environ.get("DARKROOM_CHECKPOINTS", "")
+    folder = layout.checkpoints if told in ("", "1", "true") else layout.base / told
+    wanted = bool(told or snapshots.found(folder)) and saves
+    if wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+    return Recovery(folder if wanted else None, layout.model, log, seconds)
 
 
 def job_of(data: Data, names: tuple[str, ...] | None, seed: int, start: str, hosts: Hosts) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def training_task(
     algorithm = request["AlgorithmSpecification"]
     hosts = training.hosts_of(job)
     entry = (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
+    kept = checkpoints.kept(request)
     return Task(
         id=training.task_id(job, host),
         command=entry or image.train,
@@ -47,7 +48,7 @@ def training_task(
         variables={
             **({"DARKROOM_STRICT": "1"} if strict else {}),
             **({"DARKROOM_WEIGHTS": weights} if weights else {}),
-            **({"DARKROOM_CHECKPOINTS": "1"} if "CheckpointConfig" in request else {}),
+            **({"DARKROOM_CHECKPOINTS": "1" if kept.folder == "checkpoints" else kept.folder} if kept else {}),
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": job.name,
             "TRAINING_JOB_ARN": job.arn,
@@ -65,7 +66,7 @@ def training_task(
         ),
         packs=host == 1,
         gang=Gang(_gang(job), hosts) if hosts > 1 else None,
-        checkpoints=checkpoints.kept(request),
+        checkpoints=kept,
     )
 
 
