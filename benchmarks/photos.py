@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 from darkroom.im2rec.command import main as im2rec
 
 ROOT = Path(__file__).resolve().parents[1]

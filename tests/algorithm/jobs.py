@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from darkroom.formats.lst import LstLine, write_lst
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 
 ENTRY = (sys.executable, "-m", "darkroom.algorithm", "train")
 

@@ -15,7 +15,8 @@ from darkroom.algorithm.channels import open_channels
 from darkroom.algorithm.failures import CustomerError
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
-from darkroom.formats.recordio import RecordError, RecordWriter, records, stream
+from darkroom.formats.recordio import RecordError, records, stream
+from darkroom.formats.writing import RecordWriter
 from tests.algorithm.jobs import jpeg
 
 PIPE = {"TrainingInputMode": "Pipe", "ContentType": "application/x-recordio"}

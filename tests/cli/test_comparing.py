@@ -10,7 +10,8 @@ from darkroom.cli import comparing, comparison_page, racing
 from darkroom.cli.comparison_page import Figures
 from darkroom.cli.console import Failure
 from darkroom.cli.racing import Photo, Side
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 
 A = Figures("first", (40.0, 44.0, 60.0), 400.0, 2.0, 0.9)
 B = Figures("first & faster", (8.0, 11.0, 20.0), 160.0, 0.5, 0.899)

@@ -9,7 +9,8 @@ import simplejpeg
 import torch
 
 from darkroom.formats import params
-from darkroom.formats.recordio import ImageHeader, RecordFile, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, RecordFile, pack_image
+from darkroom.formats.writing import RecordWriter
 from darkroom.networks import artifact, catalogue
 from darkroom.networks.architecture import MOBILENET_V2, PREACT_RESNET, RESNET, SQUEEZENET, Architecture
 from darkroom.networks.catalogue import Net, classifier_of

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from darkroom.algorithm.data import augment
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 
 pytestmark = pytest.mark.clients
 

@@ -13,7 +13,7 @@ import pytest
 from darkroom.compiler.evidence import gather
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
-from darkroom.formats import recordio
+from darkroom.formats import recordio, writing
 from darkroom.runtimes import artifact
 from tests.compiler.conftest import Trained
 
@@ -89,7 +89,7 @@ def test_evidence_in_records_and_lists(tmp_path: Path) -> None:
     train, validation, lists = (layout.channel(name) for name in ("train", "validation", "validation_lst"))
     for folder in (train, validation, lists):
         folder.mkdir(parents=True)
-    with recordio.RecordWriter(train / "a.rec") as writer:
+    with writing.RecordWriter(train / "a.rec") as writer:
         for label in (0, 1):
             writer.write(recordio.pack_image(recordio.ImageHeader(label=[label], id=label), b"photo %d" % label))
     (train / "broken.rec").write_bytes(b"no record at all")

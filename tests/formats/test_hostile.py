@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from darkroom.formats import manifests, params, recordio
 from darkroom.formats.lst import LstError, LstLine, read_lst, write_lst
 from darkroom.formats.recordio import ImageHeader, RecordError, RecordFile, pack_image, unpack_image
+from darkroom.formats.writing import RecordWriter
 
 MAGIC = bytes.fromhex("0a23d7ce")
 REFUSED = (RecordError, params.ParamsError, LstError, manifests.ManifestError)
@@ -130,7 +131,7 @@ def test_any_manifest_comes_back(names):
 
 def test_a_damaged_file_of_records_is_read_or_refused(tmp_path):
     path, whole = tmp_path / "a.rec", tmp_path / "whole.rec"
-    with recordio.RecordWriter(whole) as writer:
+    with RecordWriter(whole) as writer:
         for k in range(20):
             writer.write(pack_image(ImageHeader(np.arange(1 + k % 3, dtype="f4"), k), MAGIC * (k % 4) + bytes(k)))
     draws, good = random.Random(3), whole.read_bytes()

@@ -13,12 +13,12 @@ from darkroom.formats.recordio import (
     ImageHeader,
     RecordError,
     RecordFile,
-    RecordWriter,
     pack_image,
     records,
     scan,
     unpack_image,
 )
+from darkroom.formats.writing import RecordWriter
 
 MAGIC = bytes.fromhex("0a23d7ce")
 # payload -> the file MXNet writes for it

@@ -2,6 +2,8 @@
 tests/clients/test_mxnet_im2rec.py."""
 
 import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -161,7 +163,7 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path, photos, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("darkroom.im2rec.packing.pack_image", interrupted)
+    monkeypatch.setattr("darkroom.im2rec.packing.image_record", interrupted)
     assert run(tmp_path, photos, "--pass-through") == 130
     assert (tmp_path / "set.rec").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
@@ -184,3 +186,14 @@ def test_the_darkroom_command_takes_the_same_words(tmp_path, photos):
     assert done.exit_code == 0, done.output
     assert len(lines(tmp_path)) == 5
     assert "--pass-through" in CliRunner().invoke(app, ["im2rec", "--help"]).output
+
+
+def test_passing_through_waits_for_no_library_that_it_does_not_need(tmp_path, photos):
+    run(tmp_path, photos, "--list --recursive")
+    program = (
+        "import sys; from darkroom.im2rec.command import main; "
+        "print(main(sys.argv[1:]), {'numpy', 'rich', 'cv2', 'PIL'} & set(sys.modules))"
+    )
+    words = [sys.executable, "-c", program, "--pass-through", tmp_path / "set", photos]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"

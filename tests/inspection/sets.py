@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 from tests.imaging.pictures import blocks, file_of
 
 

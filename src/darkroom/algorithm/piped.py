@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.algorithm.failures import CustomerError
-from darkroom.formats.recordio import ImageHeader, RecordError, RecordWriter, pack_image, stream, unpack_image
+from darkroom.formats.recordio import ImageHeader, RecordError, pack_image, stream, unpack_image
+from darkroom.formats.writing import RecordWriter
 from darkroom.imaging.signatures import kind_of
 
 MOST_SHOWN = 60  # letters of a label in a message

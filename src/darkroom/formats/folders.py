@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 
 # HEIC is not read here, but to say so for each photo is kinder than to overlook them.
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif")

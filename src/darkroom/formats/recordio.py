@@ -1,13 +1,12 @@
-"""RecordIO: the ``.rec`` files of MXNet and SageMaker, with the image header their records carry.
+"""RecordIO: the ``.rec`` files of MXNet and SageMaker read, with the image header their records carry.
 
 Knows framing and headers only: what is inside an image, or which label is right, is not asked here.
 
-How a record is framed is told in ``framing``.
+How a record is framed is told in ``framing``; ``writing`` writes them.
 """
 
 import mmap
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,12 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.formats.framing import FIRST, FRAME, LAST, MAGIC, MAGIC_BYTES, MAX_LENGTH, MIDDLE, WHOLE, framed
+from darkroom.formats.framing import FIRST, FRAME, LAST, MAGIC, MAGIC_BYTES, MAX_LENGTH, MIDDLE, WHOLE
+from darkroom.formats.writing import IMAGE, Payload, image_record
 
-_IMAGE = struct.Struct("<IfQQ")  # number of labels after the header (0: the one in it), label, id, id2
-_MAX_ID = (1 << 64) - 1
 _LONGEST = MAX_LENGTH + len(MAGIC_BYTES)  # of the parts of one record together, each with what was cut out after it
 _PIECE = 1 << 20  # bytes asked of a stream at a time
 
-Payload = bytes | bytearray | memoryview
 Source = str | os.PathLike[str] | Payload
 
 
@@ -46,30 +43,24 @@ class ImageHeader:
 
 def pack_image(header: ImageHeader, data: Payload) -> bytes:
     """Payload of one image record. One label goes into the header, several follow it. Raises ValueError."""
-    label = np.asarray(header.label, dtype="<f4").reshape(-1)
-    if not label.size:
-        raise ValueError("an image record needs at least one label")
-    if not (0 <= header.id <= _MAX_ID and 0 <= header.id2 <= _MAX_ID):
-        raise ValueError(f"the record ids {header.id} and {header.id2} must lie between 0 and 2**64 - 1")
-    if label.size == 1:
-        return b"".join((_IMAGE.pack(0, float(label[0]), header.id, header.id2), data))
-    return b"".join((_IMAGE.pack(label.size, 0.0, header.id, header.id2), label.tobytes(), data))
+    labels = np.asarray(header.label, dtype="<f4").reshape(-1)
+    return image_record(labels.tolist(), header.id, header.id2, data)
 
 
 def unpack_image(payload: Payload, *, file: str = "record", offset: int = 0) -> tuple[ImageHeader, memoryview]:
     """Header and image bytes (a view into ``payload``). Raises RecordError naming ``file`` and ``offset``."""
     view = memoryview(payload)
-    if len(view) < _IMAGE.size:
+    if len(view) < IMAGE.size:
         reason = f"the record has {len(view)} bytes, an image record at least 24; make the .rec with im2rec"
         raise RecordError(file, offset, reason)
-    labels, label, identity, identity2 = _IMAGE.unpack_from(view)
+    labels, label, identity, identity2 = IMAGE.unpack_from(view)
     if not labels:
-        return ImageHeader(np.array([label], dtype=np.float32), identity, identity2), view[_IMAGE.size :]
-    end = _IMAGE.size + 4 * labels
+        return ImageHeader(np.array([label], dtype=np.float32), identity, identity2), view[IMAGE.size :]
+    end = IMAGE.size + 4 * labels
     if end > len(view):
         reason = f"the image header announces {labels} labels, more than the record holds; make the .rec with im2rec"
         raise RecordError(file, offset, reason)
-    return ImageHeader(np.frombuffer(view[_IMAGE.size : end], dtype="<f4"), identity, identity2), view[end:]
+    return ImageHeader(np.frombuffer(view[IMAGE.size : end], dtype="<f4"), identity, identity2), view[end:]
 
 
 def records(source: Source) -> Iterator[memoryview]:
@@ -156,52 +147,6 @@ class RecordFile:
         self.close()
 
 
-class RecordWriter:
-    """Writes ``path`` and, beside it, the ``.idx`` (one ``key<TAB>offset`` line a record).
-
-    Both appear under their names at ``close``; a ``with`` block that fails leaves neither, nor changes what was there.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.index_path = self.path.with_suffix(".idx")
-        self._data = open(_part(self.path), "wb")  # noqa: SIM115 - closed by close and abandon
-        self._index = open(_part(self.index_path), "w", encoding="ascii", newline="\n")  # noqa: SIM115
-        self.count = 0
-
-    def write(self, payload: Payload, key: int | None = None) -> int:
-        """Append one record; returns its offset. ``key`` defaults to the position. Raises ValueError over 512 MiB."""
-        if len(payload) > MAX_LENGTH:
-            raise ValueError(f"a record of {len(payload)} bytes is too long: RecordIO holds less than 512 MiB each")
-        offset = self._data.tell()
-        self._data.writelines(framed(bytes(payload)))
-        self._index.write(f"{self.count if key is None else key}\t{offset}\n")
-        self.count += 1
-        return offset
-
-    def close(self) -> None:
-        self._data.close()
-        self._index.close()
-        os.replace(_part(self.path), self.path)
-        os.replace(_part(self.index_path), self.index_path)
-
-    def abandon(self) -> None:
-        """Remove what was written so far."""
-        self._data.close()
-        self._index.close()
-        _part(self.path).unlink(missing_ok=True)
-        _part(self.index_path).unlink(missing_ok=True)
-
-    def __enter__(self) -> "RecordWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abandon()
-
-
 @dataclass(frozen=True)
 class _Frames:
     """Bytes seen as frames. ``file`` names them in errors."""
@@ -271,7 +216,3 @@ class _Frames:
 
     def error(self, offset: int, reason: str) -> RecordError:
         return RecordError(self.file, offset, reason)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")

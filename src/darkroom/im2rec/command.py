@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from darkroom.im2rec.arguments import Arguments, parse
 from darkroom.im2rec.listing import make_lists
 from darkroom.im2rec.packing import Packed, lists_of, pack
@@ -53,13 +50,8 @@ def _pack_all(arguments: Arguments, program: str) -> int:
 
 
 def _pack(lst: Path, arguments: Arguments) -> Packed:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     print(f"Creating .rec file from {lst} in {lst.parent}", flush=True)
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
-    with _bar(console, lst) as on_progress:
+    with _bar(lst) if sys.stderr.isatty() else _unwatched() as (say, on_progress):
         packed = pack(lst, arguments, _encoder(arguments), say, on_progress)
     left_out = f", {packed.skipped} left out" if packed.skipped else ""
     print(f"{packed.count} records in {lst.with_suffix('.rec').name}{left_out}", flush=True)
@@ -74,15 +66,29 @@ def _encoder(arguments: Arguments) -> Callable[[bytes], bytes]:
     return lambda data: encode(data, arguments)
 
 
+_Watched = tuple[Callable[[str], None], _OnProgress]  # hear a sentence; hear how many lines are done
+
+
 @contextmanager
-def _bar(console: Console, lst: Path) -> Iterator[_OnProgress]:
-    """Hears how many lines are done; draws a bar where somebody looks."""
-    if not console.is_terminal:
-        yield lambda done: None
-        return
+def _unwatched() -> Iterator[_Watched]:
+    yield lambda text: print(text, file=sys.stderr, flush=True), lambda done: None
+
+
+@contextmanager
+def _bar(lst: Path) -> Iterator[_Watched]:
+    from rich.console import Console  # noqa: PLC0415 - a bar takes as long to import as hundreds of photos to pack
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     with open(lst, "rb") as file:
         total = sum(1 for _ in file)
     columns = TextColumn(f"[bold]{lst.name}[/]"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda text: console.print(text, markup=False), lambda done: bar.update(task, completed=done)

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from darkroom.formats.lst import LstLine
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.writing import RecordWriter, image_record
 from darkroom.im2rec.arguments import Arguments
 
 IMAGES_A_TASK = 16  # enough that handing tasks over costs nothing, few enough that memory stays small
@@ -91,10 +89,9 @@ def _record(line: LstLine, arguments: Arguments, encode: Callable[[bytes], bytes
     """The payload of a record, or why there is none."""
     labels = line.labels if arguments.pack_label else line.labels[:1]
     try:
-        with open(os.path.join(arguments.root, line.path), "rb") as file:
-            data = file.read()
-        with np.errstate(over="ignore"):  # a label beyond float32 becomes infinite, as everywhere
-            return pack_image(ImageHeader(np.array(labels, dtype=np.float32), line.index), encode(data))
+        # unbuffered: of a whole file in one go a buffer only costs calls
+        with open(os.path.join(arguments.root, line.path), "rb", buffering=0) as file:
+            return image_record(labels, line.index, 0, encode(file.readall()))
     except OSError as error:
         return error.strerror or str(error)
     except ValueError as error:

@@ -14,7 +14,8 @@ from darkroom.algorithm.data.samples import FolderSamples, ListedSamples, Record
 from darkroom.algorithm.data.views import centre
 from darkroom.formats.folders import Sample
 from darkroom.formats.lst import LstLine
-from darkroom.formats.recordio import ImageHeader, RecordWriter, pack_image
+from darkroom.formats.recordio import ImageHeader, pack_image
+from darkroom.formats.writing import RecordWriter
 
 FEW, MANY, SIDE = 500, 8500, 8
 
