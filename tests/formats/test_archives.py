@@ -83,7 +83,12 @@ def test_a_link_cannot_be_written_through(tmp_path: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no archive at all " * 100, tar_gz({"a": os.urandom(200_000)})[:100_000], gzip.compress(b"not a tar" * 200, mtime=0)],
+    [
+        b"",
+        b"no archive at all " * 100,
+        tar_gz({"a": os.urandom(200_000)})[:100_000],
+        gzip.compress(b"not a tar" * 200, mtime=0),
+    ],
 )
 def test_what_is_no_whole_archive_is_said_so(tmp_path: Path, folder: Path, content: bytes) -> None:
     with pytest.raises(BadArchive, match=f"{SOURCE} is not a complete gzipped tar archive"):
