@@ -72,6 +72,25 @@ def test_it_is_what_torch_computes(shape: tuple[int, int, int, int], clamp: str,
 
 
 @needs_native
+@pytest.mark.parametrize("used", ["both", "past only", "active only"])
+def test_what_goes_past_is_added_on_the_way_back(used: str) -> None:
+    torch.manual_seed(0)
+    x, norm = photos(24, 5, 11, 11).requires_grad_(), layer(24)
+    gradient, other = torch.randn_like(x), torch.randn_like(x)
+    active, past = batch_norm.normalised_relu_beside(norm, x)
+    assert torch.equal(past, x)
+    wanted = {"both": (active * gradient).sum() + (past * other).sum()}
+    wanted |= {"past only": (past * other).sum(), "active only": (active * gradient).sum()}
+    wanted[used].backward()
+    z = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    alone = normalised_relu(norm, z)
+    (alone * gradient).sum().backward()
+    assert z.grad is not None
+    expected = {"both": z.grad + other, "past only": other, "active only": z.grad}[used]
+    assert near(x.grad, expected.double())
+
+
+@needs_native
 def test_the_number_of_threads_changes_no_bit() -> None:
     torch.manual_seed(0)
     x, norm = photos(48, 16, 40, 40).requires_grad_(), layer(48)

@@ -27,7 +27,7 @@
 #define MAX_THREADS 64
 
 typedef struct {
-    const float *x, *dy;
+    const float *x, *dy, *more; /* more: NULL, or what is added to the way back */
     float *out;
     int64_t size, width, block, blocks; /* numbers in all, of a group, of a block; how many blocks */
     int64_t channels;
@@ -207,7 +207,7 @@ FAST static void gather(const Work *work, int64_t block) {
     }
 }
 
-/* out = scale·g - slope·(x - mean) - rest */
+/* out = scale·g - slope·(x - mean) - rest + more */
 FAST static void give_back(const Work *work, int64_t block) {
     const int64_t width = work->width, end = end_of(work, block);
     const float *restrict scale = work->scale, *restrict shift = work->shift, *restrict mean = work->mean;
@@ -219,8 +219,12 @@ FAST static void give_back(const Work *work, int64_t block) {
         const int64_t wide = end - k < width ? end - k : width;
         for (int64_t w = 0; w < wide; w++) {
             const float y = x[w] * scale[w] + shift[w];
-            const float d = dy[w], g = (y > low) & (y < high) ? d : 0.0f; /* read anyway: else it is no vector loop */
+            const float d = dy[w], g = (y > low) & (y < high) ? d : 0.0f;
             out[w] = scale[w] * g - slope[w] * (x[w] - mean[w]) - rest[w];
+        }
+        if (work->more) {
+            const float *restrict more = work->more + k;
+            for (int64_t w = 0; w < wide; w++) out[w] += more[w];
         }
     }
 }
@@ -283,11 +287,12 @@ int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channe
     return 1;
 }
 
-/* The way back: dx, and the gradients of weight and bias. mean and variance are those of the way forth. 0: no memory. */
-int darkroom_norm_backward(const float *dy, const float *x, float *dx, int64_t rows, int64_t channels,
+/* The way back: dx (and more, where it is given), and the gradients of weight and bias. mean and variance are those of
+ * the way forth. 0: no memory. */
+int darkroom_norm_backward(const float *dy, const float *x, const float *more, float *dx, int64_t rows, int64_t channels,
                            const float *weight, const float *bias, double eps, float low, float high,
                            const double *mean, const double *variance, float *dweight, float *dbias, int threads) {
-    Work work = {.x = x, .dy = dy, .out = dx, .low = low, .high = high};
+    Work work = {.x = x, .dy = dy, .more = more, .out = dx, .low = low, .high = high};
     if (!lay_out(&work, rows, channels)) return 0;
     float narrow[5][channels], wide[5][work.width];
     for (int64_t c = 0; c < channels; c++) {

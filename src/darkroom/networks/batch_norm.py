@@ -27,6 +27,14 @@ def normalised_relu(norm: nn.BatchNorm2d, x: Tensor, limit: float | None = None)
     return functional.relu(y, inplace=True) if limit is None else functional.hardtanh(y, 0.0, limit, inplace=True)
 
 
+def normalised_relu_beside(norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:
+    """relu(norm(x)), and x for what goes past it: their gradients are added up on the way."""
+    if _suits(norm, x) and x.requires_grad:
+        answer: tuple[Tensor, Tensor] = _run(norm, x, 0.0, math.inf, beside=True)
+        return answer
+    return normalised_relu(norm, x), x
+
+
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """norm(x) of (N, C, H, W)."""
     if _suits(norm, x):
@@ -57,12 +65,11 @@ def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
     )
 
 
-def _run(norm: nn.BatchNorm2d, x: Tensor, low: float, high: float) -> Tensor:
+def _run(norm: nn.BatchNorm2d, x: Tensor, low: float, high: float, *, beside: bool = False) -> Any:
     running = norm.running_mean, norm.running_var
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
-    answer: Tensor = _Normalised.apply(x, norm.weight, norm.bias, running, norm.momentum, norm.eps, (low, high))
-    return answer
+    return _Normalised.apply(x, norm.weight, norm.bias, running, norm.momentum, norm.eps, (low, high), beside)
 
 
 class _Normalised(torch.autograd.Function):
@@ -70,8 +77,16 @@ class _Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor, running: Any, momentum: float, eps: float, bounds: Any
-    ) -> Tensor:
+        context: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running: Any,
+        momentum: float,
+        eps: float,
+        bounds: tuple[float, float],
+        beside: bool,
+    ) -> Any:
         channels = x.shape[1]
         y = torch.empty_like(x)
         moments = torch.empty(2, channels, dtype=torch.float64)  # mean and variance of the batch
@@ -85,21 +100,26 @@ class _Normalised(torch.autograd.Function):
         )
         context.save_for_backward(x, weight, bias, moments)
         context.eps, context.bounds = eps, bounds
-        return y
+        context.set_materialize_grads(False)
+        return (y, x) if beside else y
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(context: Any, gradient: Tensor) -> Any:
+    def backward(context: Any, gradient: Tensor | None, past: Tensor | None = None) -> Any:
         x, weight, bias, moments = context.saved_tensors
+        if gradient is None:
+            return past, *[None] * 7
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        past = None if past is None else past.contiguous(memory_format=torch.channels_last)
         channels = x.shape[1]
         dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
         mean, variance = moments.data_ptr(), moments.data_ptr() + 8 * channels
         sizes = x.numel() // channels, channels
         given = (weight.data_ptr(), bias.data_ptr(), context.eps, *context.bounds, mean, variance)
         made = (dweight.data_ptr(), dbias.data_ptr(), _threads())
-        _done(_native().darkroom_norm_backward(gradient.data_ptr(), x.data_ptr(), dx.data_ptr(), *sizes, *given, *made))
-        return dx, dweight, dbias, None, None, None, None
+        tensors = gradient.data_ptr(), x.data_ptr(), None if past is None else past.data_ptr(), dx.data_ptr()
+        _done(_native().darkroom_norm_backward(*tensors, *sizes, *given, *made))
+        return dx, dweight, dbias, *[None] * 5
 
 
 def _threads() -> int:
@@ -121,6 +141,6 @@ def _native() -> Any:
             layer = [whole, whole, pointer, pointer, real, single, single]  # rows, channels, weight, bias, eps, bounds
             forward, backward = native.darkroom_norm_forward, native.darkroom_norm_backward
             forward.argtypes = [*[pointer] * 2, *layer, *[pointer] * 4, real, ctypes.c_int]
-            backward.argtypes = [*[pointer] * 3, *layer, *[pointer] * 4, ctypes.c_int]
+            backward.argtypes = [*[pointer] * 4, *layer, *[pointer] * 4, ctypes.c_int]
             return native
     return None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
-from darkroom.networks.batch_norm import normalised_relu
+from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside
 from darkroom.networks.first_layer import normalised_conv
 
 BN_EPS = 2e-5
@@ -99,10 +99,10 @@ class Basic(nn.Module):
         self.sc = _conv(inputs, outputs, 1, stride) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        active = normalised_relu(self.bn1, x)
+        active, x = normalised_relu_beside(self.bn1, x) if self.sc is None else (normalised_relu(self.bn1, x), x)
         y = self.conv1(active)
         y = self.conv2(normalised_relu(self.bn2, y))
-        return y + (x if self.sc is None else self.sc(active))
+        return y.add_(x if self.sc is None else self.sc(active))
 
 
 class Bottleneck(nn.Module):
@@ -120,11 +120,11 @@ class Bottleneck(nn.Module):
         self.sc = _conv(inputs, outputs, 1, stride) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        active = normalised_relu(self.bn1, x)
+        active, x = normalised_relu_beside(self.bn1, x) if self.sc is None else (normalised_relu(self.bn1, x), x)
         y = self.conv1(active)
         y = self.conv2(normalised_relu(self.bn2, y))
         y = self.conv3(normalised_relu(self.bn3, y))
-        return y + (x if self.sc is None else self.sc(active))
+        return y.add_(x if self.sc is None else self.sc(active))
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
