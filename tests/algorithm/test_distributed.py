@@ -28,7 +28,11 @@ SHARDED = {"train": {"S3DistributionType": "ShardedByS3Key"}, "validation": {"S3
 
 def ended(processes):
     """Exit codes and messages of all hosts."""
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # who still waits for a host that failed
     messages = [[PREFIX.sub("", line) for line in output.splitlines()] for output in outputs]
     return [process.returncode for process in processes], messages
 
