@@ -2,21 +2,25 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from darkroom.executors.meeting import held
 from darkroom.formats.lst import LstLine, write_lst
 from darkroom.formats.recordio import ImageHeader, pack_image
 from darkroom.formats.writing import RecordWriter
 
 ENTRY = (sys.executable, "-m", "darkroom.algorithm", "train")
+PATIENCE_S = 240  # a machine may have others to serve for minutes; pytest's own patience is a little longer
 
 
 def jpeg(label: int, seed: int, height: int = 36, width: int = 40) -> bytes:
@@ -36,11 +40,39 @@ def gang(base: Path, count: int, fill: Callable[["Job", int], object]) -> list["
     return jobs
 
 
-def meeting() -> dict[str, str]:
-    """A place where the hosts of one attempt meet."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+@contextmanager
+def meeting() -> Iterator[dict[str, str]]:
+    """A place where the hosts of one attempt meet, which nobody else is given meanwhile."""
+    with held(0) as place:
+        port = place.getsockname()[1]
+        yield {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+
+
+class Host(subprocess.Popen[str]):
+    """A process that no test leaves behind, and that a test which failed does not wait for."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
+def ended(processes: Sequence[Host]) -> tuple[list[int], list[str]]:
+    """Exit codes and (the rest of) what was printed, once all are over. None outlives this, whatever happens."""
+    with ThreadPoolExecutor(len(processes)) as pool:
+        reads = [pool.submit(process.stdout.read) for process in processes]
+        try:
+            late = wait(reads, PATIENCE_S).not_done
+        finally:
+            if not all(read.done() for read in reads):
+                for process in processes:
+                    process.kill()
+        outputs = [read.result() for read in reads]
+    for process in processes:
+        with process:
+            process.wait()
+    assert not late, f"not over after {PATIENCE_S} seconds: {outputs}"
+    return [process.returncode for process in processes], outputs
 
 
 @dataclass(frozen=True)
@@ -113,9 +145,7 @@ class Job:
             self.records("validation", [k % 3 for k in range(validation)], images)
         return self
 
-    def start(self, **environ: str) -> subprocess.Popen[str]:
+    def start(self, **environ: str) -> Host:
         """The algorithm in a process of its own, as the launcher starts it."""
         environment = os.environ | self.environ | environ
-        return subprocess.Popen(
-            ENTRY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-        )
+        return Host(ENTRY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from darkroom.algorithm.hosts import Hosts, Numbers
+from tests.algorithm.jobs import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -22,9 +23,9 @@ class Threads:
 
     def everyone(self, value: Any) -> list[Any]:
         self._table[self.rank] = value
-        self._barrier.wait(30)
+        self._barrier.wait(PATIENCE_S)
         told = list(self._table)
-        self._barrier.wait(30)
+        self._barrier.wait(PATIENCE_S)
         return told
 
     def any(self, *flags: bool) -> tuple[bool, ...]:

@@ -1,23 +1,27 @@
 """Jobs of several hosts, in real processes that meet on this machine: one training, whatever happens to one of them."""
 
 import json
+import logging
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from darkroom.algorithm import snapshots
+from darkroom.algorithm import distributed, snapshots
+from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hosts import ALONE
 from darkroom.contract import exits
 from darkroom.networks import artifact
 from tests.algorithm import peers
-from tests.algorithm.jobs import gang, jpeg, meeting
+from tests.algorithm.jobs import Host, ended, gang, jpeg, meeting
 
 pytestmark = pytest.mark.slow
 
@@ -26,20 +30,15 @@ PREFIX = re.compile(r"(?m)^\[\S+ \S+ (INFO|WARNING|ERROR) \d+\] ")
 SHARDED = {"train": {"S3DistributionType": "ShardedByS3Key"}, "validation": {"S3DistributionType": "FullyReplicated"}}
 
 
-def ended(processes):
+def told(processes):
     """Exit codes and messages of all hosts."""
-    try:
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()  # who still waits for a host that failed
-    messages = [[PREFIX.sub("", line) for line in output.splitlines()] for output in outputs]
-    return [process.returncode for process in processes], messages
+    codes, outputs = ended(processes)
+    return codes, [[PREFIX.sub("", line) for line in output.splitlines()] for output in outputs]
 
 
 def together(jobs, **environ):
-    place = meeting()
-    return ended([job.start(**place, **environ) for job in jobs])
+    with meeting() as place:
+        return told([job.start(**place, **environ) for job in jobs])
 
 
 def curve(messages, word):
@@ -51,13 +50,15 @@ def model(job):
 
 
 def test_gradients_of_two_hosts_are_those_of_one_with_twice_the_batch():
-    environ = os.environ | meeting() | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.algorithm.peers"]
-    processes = [
-        subprocess.Popen([*command, str(rank), "2", "6"], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    first, second = (json.loads(process.communicate(timeout=120)[0]) for process in processes)
+    with meeting() as place:
+        environ = os.environ | place | {"OMP_NUM_THREADS": "1"}
+        codes, outputs = ended([
+            Host([*command, str(rank), "2", "6"], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            for rank in range(2)
+        ])  # fmt: skip
+    assert codes == [0, 0], outputs
+    first, second = map(json.loads, outputs)
     assert first["everyone"] == second["everyone"] == [{"rank": 0, "name": ""}, {"rank": 1, "name": "é"}]
     assert first["any"] == second["any"] == [[True, False], [False, True]]
     assert first["total"] == second["total"] == [2.0, 1.0]
@@ -129,13 +130,13 @@ def test_two_hosts_learn_as_one_with_twice_the_batch(whole, job, run):
 
 def test_a_host_that_is_killed_ends_the_other_and_both_go_on_from_the_checkpoint(whole, tmp_path):
     jobs = gang(tmp_path, 2, photos)
-    place = meeting()
-    first, second = (job.start(**place, **CHECKPOINTS) for job in jobs)
-    for line in second.stdout:
-        if "Epoch[1] Batch [1]" in line:
-            second.kill()
-            break
-    (code, _), (texts, _) = ended([first, second])
+    with meeting() as place, jobs[0].start(**place, **CHECKPOINTS) as first:
+        with jobs[1].start(**place, **CHECKPOINTS) as second:
+            for line in second.stdout:
+                if "Epoch[1] Batch [1]" in line:
+                    second.kill()
+                    break
+        (code,), (texts,) = told([first])
     assert code == exits.ALGORITHM_ERROR
     assert any(text.startswith("Algorithm Error: Another host of this job has ended or cannot be") for text in texts)
     assert jobs[0].failure.startswith("AlgorithmError: Another host of this job has ended")
@@ -151,15 +152,18 @@ def test_a_host_that_is_killed_ends_the_other_and_both_go_on_from_the_checkpoint
 
 def test_a_request_to_stop_reaches_all_hosts_at_the_same_step(tmp_path):
     jobs = gang(tmp_path, 2, lambda job, rank: photos(job, rank, epochs=1000))
-    place = meeting()
-    first, second = (job.start(**place, **CHECKPOINTS) for job in jobs)
     seen = []
-    for line in second.stdout:
-        seen.append(PREFIX.sub("", line.rstrip()))
-        if "Epoch[0] Batch [1]" in line:
-            second.send_signal(signal.SIGTERM)  # to one of them only
-            break
-    codes, (ours, rest) = ended([first, second])
+    with (
+        meeting() as place,
+        jobs[0].start(**place, **CHECKPOINTS) as first,
+        jobs[1].start(**place, **CHECKPOINTS) as second,
+    ):
+        for line in second.stdout:
+            seen.append(PREFIX.sub("", line.rstrip()))
+            if "Epoch[0] Batch [1]" in line:
+                second.send_signal(signal.SIGTERM)  # to one of them only
+                break
+        codes, (ours, rest) = told([first, second])
     assert codes == [exits.STOPPED] * 2, ours
     assert any(name.endswith(".params") for name in jobs[0].model)
     last = [[text for text in texts if text.startswith("Epoch[")][-1].split("\t")[0] for texts in (ours, seen + rest)]
@@ -187,10 +191,35 @@ def test_hosts_with_images_of_their_own_take_the_same_number_of_batches(tmp_path
 
 def test_a_host_that_waits_for_the_others_stops_at_once_when_asked(tmp_path):
     jobs = gang(tmp_path, 2, photos)
-    with jobs[1].start(**meeting()) as process:
+    with meeting() as place, jobs[1].start(**place) as process:
         for line in process.stdout:
             if "meets the others at" in line:
                 break
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read()
     assert process.returncode == exits.STOPPED, rest
+
+
+def test_hosts_whose_place_another_program_has_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "TAKEN_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(other.getsockname()[1])}
+        with pytest.raises(CustomerError) as fault:
+            distributed.join(["algo-1", "algo-2"], "algo-1", place, 0, logging.getLogger("nobody"))
+    assert re.fullmatch(
+        r"The hosts of this job cannot meet at 127\.0\.0\.1:\d+ \(Address already in use\): set MASTER_PORT to a port "
+        r"that no other program has\.",
+        str(fault.value),
+    )
+
+
+def test_nobody_from_elsewhere_reaches_the_place_of_hosts_on_one_machine(tmp_path):
+    jobs = gang(tmp_path, 2, photos)
+    with meeting() as place, jobs[0].start(**place) as process:
+        port = int(place["MASTER_PORT"])
+        listening = f"0100007F:{port:04X} 00000000:0000 0A"
+        while process.poll() is None and listening not in Path("/proc/net/tcp").read_text():
+            time.sleep(0.01)
+        assert process.poll() is None
+        assert f":{port:04X} {'0' * 32}:0000 0A" not in Path("/proc/net/tcp6").read_text()
+        process.send_signal(signal.SIGTERM)

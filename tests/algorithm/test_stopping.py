@@ -72,6 +72,16 @@ def test_what_may_not_be_broken_off_is_not():
     assert rung == [signal.SIGALRM]
 
 
+def test_an_alarm_that_rang_between_two_batches_breaks_the_next_one_off():
+    stop = StopSignal(longest_s=0.001).listen()
+    stop.patient = True
+    terminate()
+    while signal.getitimer(signal.ITIMER_REAL)[0]:
+        time.sleep(0.001)
+    with pytest.raises(Interrupted), stop.interruptible():
+        pytest.fail("went on")
+
+
 @pytest.mark.parametrize("way", ["forward", "backward"])
 def test_a_batch_that_is_broken_off_leaves_no_trace(way):
     stop = StopSignal(longest_s=0.02).listen()

@@ -9,7 +9,7 @@ from darkroom.executors import local, probes
 from darkroom.executors.base import Phase
 from darkroom.executors.leftovers import marked
 from darkroom.testing.checkpoint_contract import CheckpointContract
-from darkroom.testing.executor_contract import OVER, SERVE, WAIT, ExecutorContract, python
+from darkroom.testing.executor_contract import DEADLINE_S, OVER, SERVE, WAIT, ExecutorContract, python
 from tests.executors.bench import LocalBench, namespace_refused
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def test_a_stopped_server_dismisses_its_workers_and_leaves_its_jobs(tmp_path: Pa
     bench.executor.start(python("job", WAIT))
     bench.wait_ready("worker")
     bench.wait_line("job", "running")
-    bench.executor.dismiss_workers(10)
+    bench.executor.dismiss_workers(DEADLINE_S)
     assert bench.wait("worker", *OVER).exit_code == -15
     assert bench.executor.observe("job").phase is Phase.RUNNING
     bench.executor.stop("job", 0)
@@ -52,12 +52,12 @@ def test_a_worker_that_hangs_is_ended_so_that_another_can_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "HEALTH_EVERY_S", 0.01)
-    monkeypatch.setattr(local, "SILENT_S", 0.05)
-    monkeypatch.setattr(probes, "TIMEOUT_S", 0.05)
     bench = LocalBench(tmp_path, "folder")
     bench.executor.start(python("worker", SERVE, serves=True))
     bench.wait_ready("worker")
     for pid in marked(str(bench.folder("worker"))):
         os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(local, "SILENT_S", 0.05)  # not before: on a busy machine a worker may be slow to answer
+    monkeypatch.setattr(probes, "TIMEOUT_S", 0.05)
     assert bench.wait("worker", *OVER).exit_code == -signal.SIGKILL
     bench.close()

@@ -29,7 +29,7 @@ from tests.control.platform import (
 pytestmark = pytest.mark.slow
 
 BUILT_IN = "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"
-DEADLINE_S = 60
+DEADLINE_S = 240  # a machine may have others to serve for minutes
 
 
 @dataclass

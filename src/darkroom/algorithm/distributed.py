@@ -4,8 +4,10 @@ They meet at MASTER_ADDR and MASTER_PORT; who they are stands in resourceconfig.
 connections, so that the others learn of it at once. Knows no network and no images.
 """
 
+import errno
 import json
 import logging
+import os
 import re
 import socket
 import time
@@ -24,6 +26,7 @@ from darkroom.algorithm.hosts import ALONE, Hosts, Numbers
 
 PATIENCE = timedelta(minutes=30)  # for a host that lives and says nothing; one that died is noticed at once
 LOOK_S, TELL_S = 0.05, 60.0  # how often to look who has come, and when to say who has not
+TAKEN_S = 15.0  # for a port that another program is about to leave
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -42,7 +45,7 @@ def join(names: Sequence[str], name: str, environ: Mapping[str, str], gpus: int,
     rank = names.index(name)
     log.info("Host %s, number %d of %d, meets the others at %s:%s.", name, rank + 1, len(names), address, port)
     with _together():
-        store = _store(address, int(port), rank, len(names))
+        store = _store(address, int(port), rank, names, log)
         _wait(store, rank, names, log)
         # two hosts of one machine cannot share a GPU over NCCL
         nccl = gpus > 0 and dist.is_nccl_available() and (address not in LOOPBACK or gpus >= len(names))
@@ -125,11 +128,33 @@ class Together:
         return self._flat
 
 
-def _store(address: str, port: int, rank: int, count: int) -> dist.TCPStore:
+def _store(address: str, port: int, rank: int, names: Sequence[str], log: logging.Logger) -> dist.TCPStore:
     """Where the hosts first write down that they are there; the first host's process has it."""
-    while rank and not _listens(address, port):  # in small steps, so that a signal is heard
+    first, place = rank == 0, None
+    if first and address in LOOPBACK:  # left to itself the store listens to other machines, too
+        place = _place(address, port).detach()
+    tell = time.monotonic() + TELL_S
+    while not first and not _listens(address, port):  # in small steps, so that a signal is heard
+        tell = _said(names[:1], tell, log)
         time.sleep(LOOK_S)
-    return dist.TCPStore(address, port, count, rank == 0, PATIENCE, wait_for_workers=False)
+    return dist.TCPStore(address, port, len(names), first, PATIENCE, wait_for_workers=False, master_listen_fd=place)
+
+
+def _place(address: str, port: int) -> socket.socket:
+    """Listens there. Raises CustomerError where another program does."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    end = time.monotonic() + TAKEN_S
+    while True:
+        try:
+            return socket.create_server((address, port), family=family)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                reason = os.strerror(error.errno or 0)
+                raise CustomerError(
+                    f"The hosts of this job cannot meet at {address}:{port} ({reason}): set MASTER_PORT to a port that "
+                    "no other program has."
+                ) from error
+        time.sleep(LOOK_S)
 
 
 def _listens(address: str, port: int) -> bool:
@@ -145,10 +170,16 @@ def _wait(store: dist.TCPStore, rank: int, names: Sequence[str], log: logging.Lo
     store.set(f"here/{rank}", "1")
     tell = time.monotonic() + TELL_S
     while absent := [name for other, name in enumerate(names) if not store.check([f"here/{other}"])]:
-        if time.monotonic() > tell:
-            log.info("Waiting for %s.", ", ".join(absent))
-            tell += TELL_S
+        tell = _said(absent, tell, log)
         time.sleep(LOOK_S)
+
+
+def _said(absent: Sequence[str], tell: float, log: logging.Logger) -> float:
+    """Who is waited for, once it is time to tell; gives when the next time is."""
+    if time.monotonic() < tell:
+        return tell
+    log.info("Waiting for %s.", ", ".join(absent))
+    return tell + TELL_S
 
 
 @contextmanager

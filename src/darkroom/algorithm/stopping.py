@@ -26,6 +26,7 @@ class StopSignal:
         self.patient = False
         self._longest_s = longest_s
         self._may_interrupt = False
+        self._late = False  # that long after SIGTERM, and longer
 
     def listen(self) -> "StopSignal":
         signal.signal(signal.SIGTERM, self._on_signal)
@@ -36,6 +37,8 @@ class StopSignal:
         """What may be broken off. Raises Interrupted."""
         self._may_interrupt = True
         try:
+            if self._late:  # the alarm rings once
+                raise Interrupted
             yield
         finally:
             self._may_interrupt = False
@@ -53,5 +56,6 @@ class StopSignal:
         signal.setitimer(signal.ITIMER_REAL, self._longest_s)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        self._late = True
         if self._may_interrupt:
             raise Interrupted

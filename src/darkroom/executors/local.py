@@ -136,6 +136,7 @@ class LocalExecutor:
             self._closing.set()
             self._watcher.close()
             self._keeping.close()
+            self._meetings.close()
 
     # ---- observing ----
 

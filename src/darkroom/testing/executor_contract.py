@@ -35,7 +35,7 @@ from darkroom.objects.base import ObjectStore
 from darkroom.telemetry.logs import LogStore
 from darkroom.testing.archives import tar_gz
 
-DEADLINE_S = 60.0
+DEADLINE_S = 240.0  # a machine may have others to serve for minutes
 GROUP, BUCKET = "/jobs", "photos"
 OVER = (Phase.ENDED, Phase.LOST)
 PREAMBLE = """
@@ -523,8 +523,8 @@ class ExecutorContract:
             )
         )
         bench.wait_line("t", "running")
-        bench.executor.stop("t", 60)
-        bench.executor.stop("t", 60)
+        bench.executor.stop("t", DEADLINE_S)
+        bench.executor.stop("t", DEADLINE_S)
         found = bench.wait("t", *OVER)
         assert (found.phase, found.exit_code) == (Phase.ENDED, 143)
         assert contents(found.model_archive) == {"net": b"saved"}
@@ -547,14 +547,14 @@ class ExecutorContract:
             python("t", "subprocess.run([sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(3600)'])")
         )
         bench.wait_line("t", "1")
-        bench.executor.stop("t", 60)
+        bench.executor.stop("t", DEADLINE_S)
         bench.wait("t", *OVER)
 
     def test_a_stop_during_staging_means_the_command_never_runs(self, bench: Bench) -> None:
         for i in range(50):
             bench.put(f"set/{i}", b"x")
         bench.executor.start(python("t", "print('ran')", inputs=(Input("train", BUCKET, "set/"),)))
-        bench.executor.stop("t", 60)
+        bench.executor.stop("t", DEADLINE_S)
         found = bench.wait("t", *OVER)
         assert found.phase is Phase.ENDED
         assert found.exit_code in (None, -15)  # -15: it had just begun
@@ -599,7 +599,7 @@ class ExecutorContract:
         assert found.phase is Phase.RUNNING
         assert found.socket is not None
         assert len(os.fsencode(found.socket)) < 100
-        bench.executor.stop("t", 10)
+        bench.executor.stop("t", DEADLINE_S)
         ended = bench.wait("t", *OVER)
         assert (ended.ready, ended.socket, ended.exit_code) == (False, None, -15)
         until(lambda: not Path(str(found.socket)).exists())
@@ -637,7 +637,7 @@ class ExecutorContract:
         assert bench.executor.observe("t").phase is Phase.RUNNING
         told: list[str] = []
         bench.executor.watch(told.append)
-        bench.executor.stop("t", 60)
+        bench.executor.stop("t", DEADLINE_S)
         assert bench.wait("t", *OVER).exit_code == 7
         until(lambda: "t" in told)
 

@@ -9,7 +9,7 @@ import pytest
 from darkroom.contract import exits
 from darkroom.pages.page import figures_of
 from darkroom.serving.eager import Eager
-from tests.algorithm.jobs import gang, jpeg, meeting
+from tests.algorithm.jobs import ended, gang, jpeg, meeting
 
 pytestmark = pytest.mark.slow
 
@@ -105,10 +105,10 @@ def test_several_hosts_leave_one_report_of_all_their_answers(tmp_path):
     def fill(job, rank):
         job.settings(epochs=2).colours(train=64)
 
-    jobs, place = gang(tmp_path, 2, fill), meeting()
-    processes = [job.start(**place) for job in jobs]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [exits.OK] * 2, outputs
+    jobs = gang(tmp_path, 2, fill)
+    with meeting() as place:
+        codes, outputs = ended([job.start(**place) for job in jobs])
+    assert codes == [exits.OK] * 2, outputs
     assert not (jobs[1].base / "output" / "data" / "report.html").exists()
     figures = figures_of(page_of(jobs[0]))
     assert [row["images"] for row in figures["per_class"]] == [8, 8, 8]
@@ -119,12 +119,12 @@ def test_several_hosts_leave_one_report_of_all_their_answers(tmp_path):
 
 def test_a_job_that_is_stopped_reports_what_it_kept(job):
     job.settings(epochs=1000).colours()
-    process = job.start()
-    for line in process.stdout:
-        if "Epoch[1] Validation-accuracy" in line:
-            process.send_signal(signal.SIGTERM)
-            break
-    rest = process.communicate(timeout=120)[0]
+    with job.start() as process:
+        for line in process.stdout:
+            if "Epoch[1] Validation-accuracy" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        rest = process.stdout.read()
     assert process.returncode == exits.STOPPED, rest
     figures = figures_of(page_of(job))
     assert len(figures["epochs"]) >= 2
