@@ -12,8 +12,9 @@ setup(
             optional=True,
         ),
         Extension(
-            "darkroom.networks._batch_norm",
-            ["src/darkroom/networks/batch_norm.c"],
+            "darkroom.networks.native._native",
+            [f"src/darkroom/networks/native/{name}.c" for name in ("threads", "batch_norm", "conv3x3")],
+            depends=[f"src/darkroom/networks/native/{name}.h" for name in ("threads", "processors", "conv3x3_kernels")],
             libraries=["pthread"],
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,

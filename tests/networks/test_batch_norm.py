@@ -167,7 +167,7 @@ def test_networks_learn_the_same_with_and_without_it(name: str, layers: int, mon
         return logits.detach(), {key: weight.grad for key, weight in net.named_parameters() if weight.grad is not None}
 
     logits, gradients = learn()
-    monkeypatch.setattr(batch_norm, "_native", lambda: None)
+    monkeypatch.setattr(batch_norm, "library", lambda: None)
     expected, known = learn()
     assert torch.allclose(logits, expected, rtol=1e-3, atol=1e-3)
     assert gradients.keys() == known.keys()

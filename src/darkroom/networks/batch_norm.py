@@ -1,20 +1,19 @@
 """Batch normalisation and the ReLU after it, in one go where that is faster: training on a CPU in float32.
 
-All of it waits for memory, and torch's two layers go through the numbers almost twice as often as ``batch_norm.c``.
-That is used where it was built; elsewhere (GPUs, 16-bit types, evaluation, other layouts) torch's layers do the same.
+All of it waits for memory, and torch's two layers go through the numbers almost twice as often as
+``native/batch_norm.c``. That is used where it was built; elsewhere (GPUs, 16-bit types, evaluation, other layouts)
+torch's layers do the same.
 """
 
-import ctypes
-import functools
 import math
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from darkroom.networks.native import done, library
 
 MAX_CHANNELS = 8192
 
@@ -45,7 +44,7 @@ def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 def is_native() -> bool:
     """Whether batch_norm.c was built."""
-    return _native() is not None
+    return library() is not None
 
 
 def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
@@ -61,7 +60,7 @@ def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
         and norm.track_running_stats
         and norm.momentum is not None
         and not torch.is_autocast_enabled("cpu")
-        and _native() is not None
+        and library() is not None
     )
 
 
@@ -93,8 +92,8 @@ class _Normalised(torch.autograd.Function):
         mean, variance = moments.data_ptr(), moments.data_ptr() + 8 * channels
         moved = [tensor.data_ptr() for tensor in running]
         given = (weight.data_ptr(), bias.data_ptr(), eps, *bounds, mean, variance, *moved, momentum)
-        _done(
-            _native().darkroom_norm_forward(
+        done(
+            library().darkroom_norm_forward(
                 x.data_ptr(), y.data_ptr(), x.numel() // channels, channels, *given, _threads()
             )
         )
@@ -118,29 +117,9 @@ class _Normalised(torch.autograd.Function):
         given = (weight.data_ptr(), bias.data_ptr(), context.eps, *context.bounds, mean, variance)
         made = (dweight.data_ptr(), dbias.data_ptr(), _threads())
         tensors = gradient.data_ptr(), x.data_ptr(), None if past is None else past.data_ptr(), dx.data_ptr()
-        _done(_native().darkroom_norm_backward(*tensors, *sizes, *given, *made))
+        done(library().darkroom_norm_backward(*tensors, *sizes, *given, *made))
         return dx, dweight, dbias, *[None] * 5
 
 
 def _threads() -> int:
     return torch.get_num_threads()
-
-
-def _done(answer: int) -> None:
-    if not answer:
-        raise MemoryError("batch normalisation found no memory for its sums")
-
-
-@functools.cache
-def _native() -> Any:
-    """The library, or None where it was not built."""
-    for path in sorted(Path(__file__).parent.glob("_batch_norm*.so"))[:1]:
-        with suppress(OSError):
-            native = ctypes.CDLL(str(path))
-            whole, real, single, pointer = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p
-            layer = [whole, whole, pointer, pointer, real, single, single]  # rows, channels, weight, bias, eps, bounds
-            forward, backward = native.darkroom_norm_forward, native.darkroom_norm_backward
-            forward.argtypes = [*[pointer] * 2, *layer, *[pointer] * 4, real, ctypes.c_int]
-            backward.argtypes = [*[pointer] * 4, *layer, *[pointer] * 4, ctypes.c_int]
-            return native
-    return None

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.batch_norm import normalised, normalised_relu
+from darkroom.networks.conv3x3 import convolved
 from darkroom.networks.plan import (
     INPUT,
     INPUT_NORM,
@@ -112,7 +113,8 @@ class PlannedNet(nn.Module):
             case Concat():
                 return torch.cat(inputs, dim=1)
             case _:
-                answer: Tensor = self.get_submodule(name)(x)
+                module = self.get_submodule(name)
+                answer: Tensor = convolved(module, x) if isinstance(module, nn.Conv2d) else module(x)
                 return answer
 
 

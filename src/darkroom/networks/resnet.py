@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside
+from darkroom.networks.conv3x3 import convolved
 from darkroom.networks.first_layer import normalised_conv
 
 BN_EPS = 2e-5
@@ -100,8 +101,8 @@ class Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active, x = normalised_relu_beside(self.bn1, x) if self.sc is None else (normalised_relu(self.bn1, x), x)
-        y = self.conv1(active)
-        y = self.conv2(normalised_relu(self.bn2, y))
+        y = convolved(self.conv1, active)
+        y = convolved(self.conv2, normalised_relu(self.bn2, y))
         return y.add_(x if self.sc is None else self.sc(active))
 
 
@@ -122,7 +123,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         active, x = normalised_relu_beside(self.bn1, x) if self.sc is None else (normalised_relu(self.bn1, x), x)
         y = self.conv1(active)
-        y = self.conv2(normalised_relu(self.bn2, y))
+        y = convolved(self.conv2, normalised_relu(self.bn2, y))
         y = self.conv3(normalised_relu(self.bn3, y))
         return y.add_(x if self.sc is None else self.sc(active))
 

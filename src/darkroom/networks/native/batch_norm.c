@@ -7,24 +7,16 @@
  * Blocks' means and squares are joined as Chan, Golub and LeVeque (1979) do.
  */
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__has_attribute)
-#if __has_attribute(target_clones)
-#define FAST __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#endif
-#endif
-#ifndef FAST
-#define FAST
-#endif
+#include "processors.h"
+#include "threads.h"
 
 #define MIN_WIDTH 128      /* numbers */
 #define BLOCK_BYTES 131072 /* stays in the second-level cache between its two readings */
 #define FLUSH_ROWS 64      /* rows that are added up in single precision */
-#define MAX_THREADS 64
 
 typedef struct {
     const float *x, *dy, *more; /* more: NULL, or what is added to the way back */
@@ -35,87 +27,6 @@ typedef struct {
     float low, high;
     double *sums; /* (blocks, 2, width) */
 } Work;
-
-typedef void (*Part)(const Work *, int64_t);
-
-/* ---- threads: asleep but for the moment of a call ---- */
-
-static struct {
-    pthread_mutex_t lock, use;
-    pthread_cond_t begin, end;
-    int threads, wanted, busy; /* hired; of them for this round; at work */
-    unsigned long round;
-    Part part;
-    const Work *work; /* NULL between rounds */
-    int64_t next;
-} pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER,
-          0, 0, 0, 0, NULL, NULL, 0};
-
-static void take_blocks(Part part, const Work *work) {
-    int64_t block;
-    while ((block = __atomic_fetch_add(&pool.next, 1, __ATOMIC_RELAXED)) < work->blocks) part(work, block);
-}
-
-/* A helper that wakes when the round is over goes back to sleep: nobody waits for it. */
-static void *help(void *number) {
-    unsigned long seen = 0;
-    pthread_mutex_lock(&pool.lock);
-    for (;;) {
-        while (!pool.work || pool.round == seen) pthread_cond_wait(&pool.begin, &pool.lock);
-        seen = pool.round;
-        if ((intptr_t)number >= pool.wanted) continue;
-        Part part = pool.part;
-        const Work *work = pool.work;
-        pool.busy++;
-        pthread_mutex_unlock(&pool.lock);
-        take_blocks(part, work);
-        pthread_mutex_lock(&pool.lock);
-        if (--pool.busy == 0) pthread_cond_signal(&pool.end);
-    }
-    return NULL;
-}
-
-static void forget_threads(void) { /* a forked child has none of them */
-    pool.threads = pool.busy = 0;
-    pool.work = NULL;
-    pthread_mutex_init(&pool.lock, NULL);
-    pthread_mutex_init(&pool.use, NULL);
-    pthread_cond_init(&pool.begin, NULL);
-    pthread_cond_init(&pool.end, NULL);
-}
-
-static void hire(int threads) {
-    static int told;
-    if (!told) told = !pthread_atfork(NULL, NULL, forget_threads);
-    while (pool.threads < threads) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, help, (void *)(intptr_t)pool.threads)) return;
-        pthread_detach(thread);
-        pool.threads++;
-    }
-}
-
-/* Every block once, by as many threads as there are, this one among them. */
-static void run(Part part, const Work *work, int threads) {
-    if (threads <= 1 || work->blocks == 1) {
-        for (int64_t block = 0; block < work->blocks; block++) part(work, block);
-        return;
-    }
-    pthread_mutex_lock(&pool.use);
-    pthread_mutex_lock(&pool.lock);
-    pool.wanted = threads < MAX_THREADS ? threads - 1 : MAX_THREADS - 1;
-    hire(pool.wanted);
-    pool.part = part, pool.work = work, pool.next = 0;
-    pool.round++;
-    pthread_cond_broadcast(&pool.begin);
-    pthread_mutex_unlock(&pool.lock);
-    take_blocks(part, work);
-    pthread_mutex_lock(&pool.lock);
-    pool.work = NULL;
-    while (pool.busy) pthread_cond_wait(&pool.end, &pool.lock);
-    pthread_mutex_unlock(&pool.lock);
-    pthread_mutex_unlock(&pool.use);
-}
 
 /* ---- one block ---- */
 
@@ -131,7 +42,8 @@ static void flush(double *restrict total, float *restrict part, int64_t width) {
 }
 
 /* sums[0] = Σx; then, with the block's own mean of each channel, sums[1] = Σ(x - mean)². */
-FAST static void measure(const Work *work, int64_t block) {
+FAST static void measure(const void *given, int64_t block, int worker) {
+    const Work *work = given;
     const int64_t width = work->width, begin = begin_of(work, block), end = end_of(work, block);
     const int64_t channels = work->channels, rows = (end - begin) / channels;
     double *total = work->sums + block * 2 * width, *square = total + width;
@@ -162,7 +74,8 @@ FAST static void measure(const Work *work, int64_t block) {
 }
 
 /* out = clamp(x·scale + shift) */
-FAST static void normalise(const Work *work, int64_t block) {
+FAST static void normalise(const void *given, int64_t block, int worker) {
+    const Work *work = given;
     const int64_t width = work->width, end = end_of(work, block);
     const float *restrict scale = work->scale, *restrict shift = work->shift;
     const float low = work->low, high = work->high;
@@ -179,7 +92,8 @@ FAST static void normalise(const Work *work, int64_t block) {
 }
 
 /* g = dy where the clamp let x pass;  sums[0] = Σg, sums[1] = Σg·(x - mean) */
-FAST static void gather(const Work *work, int64_t block) {
+FAST static void gather(const void *given, int64_t block, int worker) {
+    const Work *work = given;
     const int64_t width = work->width, begin = begin_of(work, block), end = end_of(work, block);
     const float *restrict scale = work->scale, *restrict shift = work->shift, *restrict mean = work->mean;
     const float low = work->low, high = work->high;
@@ -208,7 +122,8 @@ FAST static void gather(const Work *work, int64_t block) {
 }
 
 /* out = scale·g - slope·(x - mean) - rest + more */
-FAST static void give_back(const Work *work, int64_t block) {
+FAST static void give_back(const void *given, int64_t block, int worker) {
+    const Work *work = given;
     const int64_t width = work->width, end = end_of(work, block);
     const float *restrict scale = work->scale, *restrict shift = work->shift, *restrict mean = work->mean;
     const float *restrict slope = work->slope, *restrict rest = work->rest;
@@ -256,7 +171,7 @@ int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channe
                           float *running_mean, float *running_var, double momentum, int threads) {
     Work work = {.x = x, .out = y, .low = low, .high = high};
     if (!lay_out(&work, rows, channels)) return 0;
-    run(measure, &work, threads);
+    darkroom_run(measure, &work, work.blocks, threads);
     for (int64_t c = 0; c < channels; c++) {
         double m = 0, square = 0;
         int64_t count = 0;
@@ -282,7 +197,7 @@ int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channe
     spread(scales, &work, scale);
     spread(shifts, &work, shift);
     work.scale = scales, work.shift = shifts;
-    run(normalise, &work, threads);
+    darkroom_run(normalise, &work, work.blocks, threads);
     free(work.sums);
     return 1;
 }
@@ -303,7 +218,7 @@ int darkroom_norm_backward(const float *dy, const float *x, const float *more, f
     }
     for (int n = 0; n < 3; n++) spread(wide[n], &work, narrow[n]);
     work.scale = wide[0], work.shift = wide[1], work.mean = wide[2];
-    run(gather, &work, threads);
+    darkroom_run(gather, &work, work.blocks, threads);
     for (int64_t c = 0; c < channels; c++) {
         double total = 0, product = 0;
         for (int64_t block = 0; block < work.blocks; block++) {
@@ -319,7 +234,7 @@ int darkroom_norm_backward(const float *dy, const float *x, const float *more, f
     spread(wide[3], &work, narrow[3]);
     spread(wide[4], &work, narrow[4]);
     work.slope = wide[3], work.rest = wide[4];
-    run(give_back, &work, threads);
+    darkroom_run(give_back, &work, work.blocks, threads);
     free(work.sums);
     return 1;
 }

@@ -1,0 +1,36 @@
+"""The parts in C, called by ctypes (which releases Python's lock): where the library lies and how it is called."""
+
+import ctypes
+import functools
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+WHOLE, REAL, SINGLE, POINTER, COUNT = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
+LAYER = [WHOLE, WHOLE, POINTER, POINTER, REAL, SINGLE, SINGLE]  # rows, channels, weight, bias, eps, bounds
+SHAPE = [WHOLE] * 5  # images, height, width, inputs, outputs
+ARGUMENTS = {
+    "darkroom_norm_forward": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],
+    "darkroom_norm_backward": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
+    "darkroom_conv3x3": [*[POINTER] * 2, *[WHOLE] * 4, POINTER, *SHAPE, COUNT, COUNT],
+    "darkroom_conv3x3_filters": [*[POINTER] * 3, *SHAPE, COUNT, COUNT],
+    "darkroom_conv3x3_lanes": [],
+}
+
+
+@functools.cache
+def library() -> Any:
+    """The library, or None where it was not built: there was no C compiler."""
+    for path in sorted(Path(__file__).parent.glob("_native*.so"))[:1]:
+        with suppress(OSError):
+            native = ctypes.CDLL(str(path))
+            for name, arguments in ARGUMENTS.items():
+                getattr(native, name).argtypes = arguments
+            return native
+    return None
+
+
+def done(answer: int) -> None:
+    """Raises MemoryError when a call says that it found none."""
+    if not answer:
+        raise MemoryError("a layer of the network found no memory for its sums; a smaller mini_batch_size needs less")

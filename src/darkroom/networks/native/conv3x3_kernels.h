@@ -1,0 +1,250 @@
+/* The inner loops of conv3x3.c, included once for each kind of processor with LANES (numbers in a register), ROWS (of the
+ * answer that are held in registers), TARGET and NAME defined. Channels are whole multiples of LANES. */
+
+typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+#define VEC NAME(vec)
+#define PANEL (2 * LANES)
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+INLINE VEC NAME(load)(const float *from) { return *(const VEC *)from; }
+INLINE void NAME(store)(float *to, VEC value) { *(VEC *)to = value; }
+
+/* ---- Lavin and Gray's F(4x4, 3x3): the transforms of one tile ---- */
+
+/* out: 6 of x: 6, with strides */
+INLINE void NAME(input_line)(VEC *out, int out_step, const VEC *x) {
+    const VEC even = x[4] - 4 * x[2], odd = x[3] - 4 * x[1], near = x[4] - x[2], far = 2 * (x[3] - x[1]);
+    out[0] = 4 * x[0] - 5 * x[2] + x[4];
+    out[out_step] = even + odd;
+    out[2 * out_step] = even - odd;
+    out[3 * out_step] = near + far;
+    out[4 * out_step] = near - far;
+    out[5 * out_step] = 4 * x[1] - 5 * x[3] + x[5];
+}
+
+/* out: 4 of x: 6 */
+INLINE void NAME(output_line)(VEC *out, int out_step, const VEC *x) {
+    const VEC even = x[1] + x[2], odd = x[1] - x[2], more = x[3] + x[4], less = x[3] - x[4];
+    out[0] = x[0] + even + more;
+    out[out_step] = odd + 2 * less;
+    out[2 * out_step] = even + 4 * more;
+    out[3 * out_step] = odd + 8 * less + x[5];
+}
+
+/* out: 6 of x: 4, the way of output_line back */
+INLINE void NAME(gradient_line)(VEC *out, int out_step, const VEC *x) {
+    const VEC even = x[0] + x[2], odd = x[1] + x[3], wide = x[0] + 4 * x[2], far = 2 * x[1] + 8 * x[3];
+    out[0] = x[0];
+    out[out_step] = even + odd;
+    out[2 * out_step] = even - odd;
+    out[3 * out_step] = wide + far;
+    out[4 * out_step] = wide - far;
+    out[5 * out_step] = x[3];
+}
+
+/* out: 6 of taps: 3 */
+INLINE void NAME(filter_line)(VEC *out, int out_step, const VEC *x) {
+    const VEC even = (x[0] + x[2]) * (-1 / 6.0f), odd = x[1] * (1 / 6.0f);
+    const VEC near = x[0] * (1 / 24.0f) + x[2] * (1 / 6.0f), far = x[1] * (1 / 12.0f);
+    out[0] = x[0] * 0.25f;
+    out[out_step] = even - odd;
+    out[2 * out_step] = even + odd;
+    out[3 * out_step] = near + far;
+    out[4 * out_step] = near - far;
+    out[5 * out_step] = x[2];
+}
+
+/* out: 3 of x: 6, the way of filter_line back */
+INLINE void NAME(taps_line)(VEC *out, int out_step, const VEC *x) {
+    const VEC even = (x[1] + x[2]) * (-1 / 6.0f), odd = x[2] - x[1], more = x[3] + x[4], less = x[3] - x[4];
+    out[0] = x[0] * 0.25f + even + more * (1 / 24.0f);
+    out[out_step] = odd * (1 / 6.0f) + less * (1 / 12.0f);
+    out[2 * out_step] = even + more * (1 / 6.0f) + x[5];
+}
+
+/* 36 points, `step` apart, of `count` filters' 3x3 taps, `count` apart */
+TARGET static void NAME(filter)(float *restrict out, int64_t step, const float *restrict taps, int64_t count) {
+    for (int64_t k = 0; k < count; k += LANES) {
+        VEC half[18], line[6];
+        for (int w = 0; w < 3; w++) {
+            for (int h = 0; h < 3; h++) line[h] = NAME(load)(taps + (h * 3 + w) * count + k);
+            NAME(filter_line)(half + w, 3, line);
+        }
+        for (int h = 0; h < 6; h++) {
+            NAME(filter_line)(line, 1, half + 3 * h);
+            for (int w = 0; w < 6; w++) NAME(store)(out + (h * 6 + w) * step + k, line[w]);
+        }
+    }
+}
+
+/* `count` filters' 3x3 taps, `count` apart, of 36 points, `step` apart, that are added up over `splits` */
+TARGET static void NAME(taps)(float *restrict out, const float *restrict in, int64_t step, int64_t splits,
+                              int64_t count) {
+    for (int64_t k = 0; k < count; k += LANES) {
+        VEC half[18], line[6];
+        for (int w = 0; w < 6; w++) {
+            for (int h = 0; h < 6; h++) {
+                const float *from = in + (h * 6 + w) * step + k;
+                line[h] = NAME(load)(from);
+                for (int64_t split = 1; split < splits; split++) line[h] += NAME(load)(from + split * POINTS * step);
+            }
+            NAME(taps_line)(half + w, 6, line);
+        }
+        for (int h = 0; h < 3; h++) {
+            NAME(taps_line)(line, 1, half + 6 * h);
+            for (int w = 0; w < 3; w++) NAME(store)(out + (h * 3 + w) * count + k, line[w]);
+        }
+    }
+}
+
+/* 36 points of 6x6 pixels, `step` apart; of their channels each PANEL lies `panel_step` behind the one before. The tile to
+ * the right is asked for. */
+TARGET static void NAME(input)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
+                               int64_t channels) {
+    for (int64_t c = 0; c < channels; c += LANES) {
+        float *out = points + c / PANEL * panel_step + c % PANEL;
+        VEC half[36], line[6];
+        for (int w = 0; w < 6; w++) {
+            for (int h = 0; h < 6; h++) {
+                line[h] = NAME(load)(from[h * 6 + w] + c);
+                if (w >= 2) __builtin_prefetch(from[h * 6 + w] + c + 4 * channels);
+            }
+            NAME(input_line)(half + w, 6, line);
+        }
+        for (int h = 0; h < 6; h++) {
+            NAME(input_line)(line, 1, half + 6 * h);
+            for (int w = 0; w < 6; w++) NAME(store)(out + (h * 6 + w) * step, line[w]);
+        }
+    }
+}
+
+/* 4x4 pixels of 36 points */
+TARGET static void NAME(output)(float *const *to, const float *restrict in, int64_t step, int64_t channels,
+                                int64_t next) {
+    for (int64_t c = 0; c < channels; c += LANES) {
+        VEC half[24], line[6];
+        for (int w = 0; w < 6; w++) {
+            for (int h = 0; h < 6; h++) line[h] = NAME(load)(in + (h * 6 + w) * step + c);
+            NAME(output_line)(half + w, 6, line);
+        }
+        for (int h = 0; h < 4; h++) {
+            NAME(output_line)(line, 1, half + 6 * h);
+            for (int w = 0; w < 4; w++) {
+                NAME(store)(to[h * 4 + w] + c, line[w]);
+                __builtin_prefetch(to[h * 4 + w] + c + next, 1);
+            }
+        }
+    }
+}
+
+/* 36 points of the gradients of 4x4 pixels, which lie as those of `input` do */
+TARGET static void NAME(gradient)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
+                                  int64_t channels) {
+    for (int64_t c = 0; c < channels; c += LANES) {
+        float *out = points + c / PANEL * panel_step + c % PANEL;
+        VEC half[24], line[6];
+        for (int w = 0; w < 4; w++) {
+            for (int h = 0; h < 4; h++) {
+                line[h] = NAME(load)(from[h * 4 + w] + c);
+                __builtin_prefetch(from[h * 4 + w] + c + 4 * channels);
+            }
+            NAME(gradient_line)(half + w, 4, line);
+        }
+        for (int h = 0; h < 6; h++) {
+            NAME(gradient_line)(line, 1, half + 4 * h);
+            for (int w = 0; w < 6; w++) NAME(store)(out + (h * 6 + w) * step, line[w]);
+        }
+    }
+}
+
+/* ---- products of matrices ---- */
+
+/* out (rows, wide * LANES) = or += Σ a[r * a_row + d * a_col] · b[d * b_row + …]. Everything but `add` is known when
+ * this is compiled; `ahead` is how far away lies what is needed next. */
+INLINE void NAME(multiply)(int rows, int wide, int add, float *restrict out, int64_t out_row, const float *restrict a,
+                           int64_t a_row, int64_t a_col, const float *restrict b, int64_t b_row, int64_t depth,
+                           int64_t ahead) {
+    VEC sum[ROWS][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int w = 0; w < wide; w++) sum[r][w] = add ? NAME(load)(out + r * out_row + w * LANES) : (VEC){0};
+    for (int64_t d = 0; d < depth; d++) {
+        VEC right[2];
+        for (int w = 0; w < wide; w++) right[w] = NAME(load)(b + d * b_row + w * LANES);
+        for (int w = 0; w < wide * LANES; w += 16) __builtin_prefetch(b + d * b_row + w + ahead, 0, 2);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const float left = a[r * a_row + d * a_col];
+#pragma GCC unroll 2
+            for (int w = 0; w < wide; w++) sum[r][w] += left * right[w];
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int w = 0; w < wide; w++) NAME(store)(out + r * out_row + w * LANES, sum[r][w]);
+}
+
+#define FITS(n) (n > ROWS ? 1 : n) /* nothing is compiled that is never called */
+#define ROWS_OF(n)                                                                                                     \
+    case n:                                                                                                            \
+        if (wide == 2) NAME(multiply)(FITS(n), 2, 0, out, out_row, a, depth, 1, b, PANEL, depth, depth * PANEL);       \
+        else NAME(multiply)(FITS(n), 1, 0, out, out_row, a, depth, 1, b, LANES, depth, depth * LANES);                 \
+        break;
+
+TARGET static void NAME(product_rows)(int64_t rows, int wide, float *restrict out, int64_t out_row,
+                                      const float *restrict a, const float *restrict b, int64_t depth) {
+    switch (rows) {
+        ROWS_OF(1) ROWS_OF(2) ROWS_OF(3) ROWS_OF(4) ROWS_OF(5) ROWS_OF(6) ROWS_OF(7)
+        ROWS_OF(8) ROWS_OF(9) ROWS_OF(10) ROWS_OF(11) ROWS_OF(12) ROWS_OF(13) ROWS_OF(14)
+    }
+}
+
+/* out (rows, width) = a (rows, depth) · b (width / PANEL, depth, PANEL), the last panel as wide as what is left */
+TARGET static void NAME(product)(float *restrict out, const float *restrict a, int64_t rows, int64_t depth,
+                                 const float *restrict b, int64_t width) {
+    for (int64_t w = 0; w < width; w += PANEL)
+        for (int64_t r = 0; r < rows; r += ROWS)
+            NAME(product_rows)(rows - r < ROWS ? rows - r : ROWS, width - w >= PANEL ? 2 : 1, out + r * width + w, width,
+                               a + r * depth, b + w * depth, depth);
+}
+
+#undef ROWS_OF
+#define ROWS_OF(n)                                                                                                     \
+    case n:                                                                                                            \
+        if (wide == 2) NAME(multiply)(FITS(n), 2, add, out, width, a, 1, PANEL, b, PANEL, depth, 0);                   \
+        else NAME(multiply)(FITS(n), 1, add, out, width, a, 1, PANEL, b, PANEL, depth, 0);                             \
+        break;
+
+TARGET static void NAME(outer_rows)(int64_t rows, int wide, int add, float *restrict out, const float *restrict a,
+                                    const float *restrict b, int64_t width, int64_t depth) {
+    switch (rows) {
+        ROWS_OF(1) ROWS_OF(2) ROWS_OF(3) ROWS_OF(4) ROWS_OF(5) ROWS_OF(6) ROWS_OF(7)
+        ROWS_OF(8) ROWS_OF(9) ROWS_OF(10) ROWS_OF(11) ROWS_OF(12) ROWS_OF(13) ROWS_OF(14)
+    }
+}
+
+/* out (rows, width) = or += aᵀ · b;  a (rows / PANEL, …, PANEL) and b (width / PANEL, …, PANEL), of which the first
+ * `depth` of every panel count; panels are `step` apart */
+TARGET static void NAME(outer)(float *restrict out, int add, const float *restrict a, int64_t rows,
+                               const float *restrict b, int64_t width, int64_t depth, int64_t step) {
+    const int64_t most = (PANEL + PANEL / ROWS) / (PANEL / ROWS + 1); /* as even as it goes */
+    for (int64_t w = 0; w < width; w += PANEL)
+        for (int64_t panel = 0; panel < rows; panel += PANEL)
+            for (int64_t r = panel; r < rows && r < panel + PANEL; r += most) {
+                const int64_t end = rows < panel + PANEL ? rows : panel + PANEL;
+                NAME(outer_rows)(end - r < most ? end - r : most, width - w >= PANEL ? 2 : 1, add, out + r * width + w,
+                                 a + panel / PANEL * step + r - panel, b + w / PANEL * step, width, depth);
+            }
+}
+
+static const Kernels NAME(kernels) = {LANES,          NAME(filter),  NAME(taps),  NAME(input), NAME(output),
+                                      NAME(gradient), NAME(product), NAME(outer)};
+
+#undef ROWS_OF
+#undef FITS
+#undef VEC
+#undef PANEL
+#undef INLINE
