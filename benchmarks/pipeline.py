@@ -55,14 +55,10 @@ def _race(name: str, peer: str, records: Callable[[Path, int], Path]) -> list[Ro
 
 
 def _python(peer: str) -> str:
-    if peer == "mxnet":
-        return str(python_of("mxnet"))
-    if peer == "dali" and subprocess.run([sys.executable, "-c", "import nvidia.dali"], capture_output=True).returncode:
-        raise Unavailable(
-            "NVIDIA DALI is not installed, and PyPI has only a placeholder of it: "
-            "pip install --extra-index-url https://pypi.nvidia.com nvidia-dali-cuda130"
-        )
-    return sys.executable
+    try:
+        return sys.executable if peer == "torch" else str(python_of(peer))
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"the environment of {NAMES[peer]} could not be built: {error}") from error
 
 
 def _run(python: str, engine: str, rec: Path) -> float:

@@ -29,6 +29,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     ),
     "sdk2": ("sagemaker>=2,<3", *NOTEBOOK),
     "sdk3": ("sagemaker>=3", *NOTEBOOK),
+    "dali": ("nvidia-dali-cuda120==2.4.0",),  # works on the CPU alone, without a driver
     "boto3-old": ("boto3==1.34.162",),  # the last that speaks the old protocols: Query, Content-MD5, legacy retries
 }
 ALIASES = {"mxnet": "sdk1"}
@@ -37,6 +38,7 @@ PROBES = {
     "sdk1": "import cv2, mxnet, sagemaker",
     "sdk2": "import sagemaker",
     "sdk3": "import sagemaker.core",
+    "dali": "import nvidia.dali.fn",
     "boto3-old": "import boto3",
 }
 

@@ -131,6 +131,18 @@ def test_a_photo_is_turned_upright_first(turn):
     assert np.abs(out.astype(int) - expected).mean() < 2
 
 
+def test_many_at_once_are_as_one_by_one():
+    files = [UNUSUAL["progressive"], b"no picture", jpeg(smooth(300, 420)), UNUSUAL["png"], jpeg(smooth(90, 60), "444")]
+    boxes = [(1, 2, 50, 40), (0, 0, 1, 1), (30, 20, 250, 390), (10, 20, 40, 56), (5, 5, 7, 9)]
+    sizes = [(40, 56), (8, 8), (20, 99), (56, 40), (3, 5)]
+    outs = [np.zeros((*size, 3), np.uint8) for size in sizes]
+    chosen = [lambda *_, box=box: (Box(*box), True) for box in boxes]
+    failed = regions.regions([regions.Cut(*each) for each in zip(files, chosen, outs, strict=True)])
+    assert {place: type(error) for place, error in failed.items()} == {1: BadImage}
+    for place in (0, 2, 3, 4):
+        assert np.array_equal(outs[place], cut(files[place], boxes[place], *sizes[place], mirror=True))
+
+
 def test_gray_networks_get_gray():
     assert cut(jpeg(smooth(60, 90)), (0, 0, 60, 90), channels=1).shape == (40, 56, 1)
 

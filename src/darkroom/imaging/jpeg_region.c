@@ -27,6 +27,10 @@ enum { GRAY = 1, YCC = 3, RGBX = 7 };
 enum { MAX_SIDE = 65500 };
 enum { RING = 4 }; /* rows kept: libjpeg-turbo makes two at a time, of which the second may wait */
 
+/* A weight as it is kept for a column: 128 times as large, four times over, once for each byte of a pixel. */
+#define WEIGHTS(weight) ((uint64_t)(weight) * 128 * 0x0001000100010001u)
+#define WEIGHT(weights) ((uint32_t)(weights) >> 7 & 0xFF)
+
 typedef void (*on_error)(void *);
 typedef void (*on_message)(void *, int);
 
@@ -60,22 +64,28 @@ struct decoder {
     _Alignas(16) char error[SPARE_BYTES];
     jmp_buf leave;
     int warned;
-    unsigned char *rows[RING];
-    unsigned char *blend;
+    unsigned char *memory; /* the rows, the blend and the columns; kept for the next picture */
+    size_t room;
+};
+
+/* One picture to cut: [top, top + tall) x [left, left + wide) of it, in its own pixels, resized bilinearly to RGB bytes
+ * (height, width, 3) at out; from right to left where mirror is set. The status is the answer. */
+struct cut {
+    const unsigned char *data;
+    size_t size;
+    unsigned char *out;
+    double top, left, tall, wide;
+    int height, width, mirror, status;
 };
 
 static struct decoder *decoder_of(void *jpeg) { return (struct decoder *)jpeg; }
 static void leave(void *jpeg) { longjmp(decoder_of(jpeg)->leave, 1); }
 static void note(void *jpeg, int level) { if (level < 0) decoder_of(jpeg)->warned = 1; }
 
-static void finish(struct decoder *d) {
-    lib.destroy(d->jpeg);
-    for (int k = 0; k < RING; k++) free(d->rows[k]);
-    free(d->blend);
-}
-
 static int create(struct decoder *d) {
-    memset(d, 0, sizeof *d);
+    memset(d->jpeg, 0, sizeof d->jpeg);
+    memset(d->error, 0, sizeof d->error);
+    d->warned = 0;
     ERR(d->jpeg) = lib.std_error(d->error);
     ERROR_EXIT(d->error) = leave;
     EMIT_MESSAGE(d->error) = note;
@@ -125,28 +135,28 @@ int darkroom_jpeg_size(const unsigned char *data, size_t size, int *height, int 
     return REFUSED;
 }
 
-/* Where an output position falls: the source position before it, and the weight (0 ... 256) of the one after. */
+/* Where an output position falls: the source position before it, and the weight (0 ... 255) of the one after. */
 static void place(double from, double step, int position, int last, int *before, int *weight) {
     double at = from + (position + 0.5) * step - 0.5;
     if (at < 0) at = 0;
     if (at > last) at = last;
-    *before = (int)at;
-    *weight = (int)((at - *before) * 256 + 0.5);
+    int left = (int)at, right = (int)((at - left) * 256 + 0.5);
+    *before = left + right / 256;
+    *weight = right % 256;
 }
 
 /* Two rows mixed, bytes of RGBX. */
-static inline __attribute__((always_inline)) void mix_bytes(const unsigned char *restrict upper,
-                                                            const unsigned char *restrict lower, int weight,
-                                                            unsigned char *restrict out, size_t count) {
+static void mix_plain(const unsigned char *restrict upper, const unsigned char *restrict lower, int weight,
+                      unsigned char *restrict out, size_t count) {
     uint16_t above = (uint16_t)(256 - weight), below = (uint16_t)weight;
     for (size_t k = 0; k < count; k++) out[k] = (unsigned char)((uint16_t)(upper[k] * above + lower[k] * below + 128) >> 8);
 }
 
 /* One output row: two neighbours mixed for each pixel, red and blue in one multiplication, green in another. */
-static void squeeze_pixels(const uint32_t *pixels, const int *before, const int *weight, int from, int width,
+static void squeeze_pixels(const uint32_t *pixels, const int *before, const uint64_t *weight, int from, int width,
                            unsigned char *out) {
     for (int x = from; x < width; x++) {
-        uint32_t a = pixels[before[x]], b = pixels[before[x] + 1], right = (uint32_t)weight[x], left = 256 - right;
+        uint32_t a = pixels[before[x]], b = pixels[before[x] + 1], right = WEIGHT(weight[x]), left = 256 - right;
         uint32_t even = ((a & 0xFF00FF) * left + (b & 0xFF00FF) * right + 0x800080) >> 8;
         uint32_t odd = ((a >> 8 & 0xFF) * left + (b >> 8 & 0xFF) * right + 0x80) >> 8;
         out[3 * x] = (unsigned char)even;
@@ -155,44 +165,51 @@ static void squeeze_pixels(const uint32_t *pixels, const int *before, const int 
     }
 }
 
-static void mix_plain(const unsigned char *upper, const unsigned char *lower, int weight, unsigned char *out, size_t count) {
-    mix_bytes(upper, lower, weight, out, count);
-}
-
-static void squeeze_plain(const uint32_t *pixels, const int *before, const int *weight, int width, unsigned char *out) {
+static void squeeze_plain(const uint32_t *pixels, const int *before, const uint64_t *weight, int width,
+                          unsigned char *out) {
     squeeze_pixels(pixels, before, weight, 0, width, out);
 }
 
 static void (*mix)(const unsigned char *, const unsigned char *, int, unsigned char *, size_t) = mix_plain;
-static void (*squeeze)(const uint32_t *, const int *, const int *, int, unsigned char *) = squeeze_plain;
+static void (*squeeze)(const uint32_t *, const int *, const uint64_t *, int, unsigned char *) = squeeze_plain;
 
 #ifdef WITH_AVX2
+/* a + (b - a) * weight / 256, rounded as above, of 16 numbers; the weights are given 128 times as large. */
+#define BETWEEN(a, b, weight) _mm256_add_epi16(a, _mm256_mulhrs_epi16(_mm256_sub_epi16(b, a), weight))
+
+/* The rows and what becomes of them have room for whole steps. */
 __attribute__((target("avx2"))) static void mix_avx2(const unsigned char *upper, const unsigned char *lower, int weight,
                                                      unsigned char *out, size_t count) {
-    mix_bytes(upper, lower, weight, out, count);
+    const __m256i none = _mm256_setzero_si256(), below = _mm256_set1_epi16((short)(weight * 128));
+    for (size_t k = 0; k < count; k += 32) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)(upper + k)), b = _mm256_loadu_si256((const __m256i *)(lower + k));
+        __m256i first = BETWEEN(_mm256_unpacklo_epi8(a, none), _mm256_unpacklo_epi8(b, none), below);
+        __m256i second = BETWEEN(_mm256_unpackhi_epi8(a, none), _mm256_unpackhi_epi8(b, none), below);
+        _mm256_storeu_si256((__m256i *)(out + k), _mm256_packus_epi16(first, second));
+    }
 }
 
-/* The same sums, eight pixels at a time. Each step writes 28 bytes for 24: the last pixels are left to the plain way. */
-__attribute__((target("avx2"))) static void squeeze_avx2(const uint32_t *pixels, const int *before, const int *weight,
-                                                         int width, unsigned char *out) {
-    const __m256i bytes = _mm256_set1_epi32(0x00FF00FF), half = _mm256_set1_epi16(128), whole = _mm256_set1_epi16(256);
+/* The same sums, eight pixels at a time: neighbours lie side by side and are fetched together, pixels 0, 1, 4, 5 and
+ * 2, 3, 6, 7, which packing puts in order. Each step writes 28 bytes for 24: the last pixels are left to the plain way. */
+__attribute__((target("avx2"))) static void squeeze_avx2(const uint32_t *pixels, const int *before,
+                                                         const uint64_t *weight, int width, unsigned char *out) {
+    const __m256i left = _mm256_setr_epi8(0, -1, 1, -1, 2, -1, 3, -1, 8, -1, 9, -1, 10, -1, 11, -1, 0, -1, 1, -1, 2, -1,
+                                          3, -1, 8, -1, 9, -1, 10, -1, 11, -1);
+    const __m256i right = _mm256_or_si256(left, _mm256_set1_epi16(4));
     const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8, 9,
                                           10, 12, 13, 14, -1, -1, -1, -1);
     int x = 0;
     for (; x + 10 <= width; x += 8) {
-        __m256i at = _mm256_loadu_si256((const __m256i *)(before + x));
-        __m256i a = _mm256_i32gather_epi32((const int *)pixels, at, 4);
-        __m256i b = _mm256_i32gather_epi32((const int *)(pixels + 1), at, 4);
-        __m256i right = _mm256_loadu_si256((const __m256i *)(weight + x));
-        right = _mm256_or_si256(right, _mm256_slli_epi32(right, 16));
-        __m256i left = _mm256_sub_epi16(whole, right);
-        __m256i even = _mm256_add_epi16(_mm256_mullo_epi16(_mm256_and_si256(a, bytes), left),
-                                        _mm256_mullo_epi16(_mm256_and_si256(b, bytes), right));
-        __m256i odd = _mm256_add_epi16(_mm256_mullo_epi16(_mm256_and_si256(_mm256_srli_epi32(a, 8), bytes), left),
-                                       _mm256_mullo_epi16(_mm256_and_si256(_mm256_srli_epi32(b, 8), bytes), right));
-        even = _mm256_srli_epi16(_mm256_add_epi16(even, half), 8);
-        odd = _mm256_andnot_si256(bytes, _mm256_add_epi16(odd, half));
-        __m256i packed = _mm256_shuffle_epi8(_mm256_or_si256(even, odd), pack);
+        __m256i at = _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)(before + x)), 0xD8);
+        __m256i one = _mm256_i32gather_epi64((const long long *)pixels, _mm256_castsi256_si128(at), 4);
+        __m256i two = _mm256_i32gather_epi64((const long long *)pixels, _mm256_extracti128_si256(at, 1), 4);
+        __m256i early = _mm256_loadu_si256((const __m256i *)(weight + x));
+        __m256i late = _mm256_loadu_si256((const __m256i *)(weight + x + 4));
+        one = BETWEEN(_mm256_shuffle_epi8(one, left), _mm256_shuffle_epi8(one, right),
+                      _mm256_permute2x128_si256(early, late, 0x20));
+        two = BETWEEN(_mm256_shuffle_epi8(two, left), _mm256_shuffle_epi8(two, right),
+                      _mm256_permute2x128_si256(early, late, 0x31));
+        __m256i packed = _mm256_shuffle_epi8(_mm256_packus_epi16(one, two), pack);
         _mm_storeu_si128((__m128i *)(out + 3 * x), _mm256_castsi256_si128(packed));
         _mm_storeu_si128((__m128i *)(out + 3 * x + 12), _mm256_extracti128_si256(packed, 1));
     }
@@ -222,68 +239,89 @@ int darkroom_jpeg_open(const char *path) {
     struct decoder *d = malloc(sizeof *d);
     if (!d) return NO_MEMORY;
     int status = create(d);
-    if (status == DONE) finish(d);
+    if (status == DONE) lib.destroy(d->jpeg);
     free(d);
     return status;
 }
 
-/* The region [top, top + tall) x [left, left + wide) of the picture, in its own pixels, resized bilinearly to RGB bytes
- * (height, width, 3) at out; from right to left where mirror is set. The picture is first reduced by 2, 4 or 8, as far
- * as the region stays as large as what comes out. columns: scratch of 2 * width ints. */
-int darkroom_jpeg_region(const unsigned char *data, size_t size, double top, double left, double tall, double wide,
-                         int height, int width, int mirror, int *columns, unsigned char *out) {
-    struct decoder *d = malloc(sizeof *d);
-    if (!d) return NO_MEMORY;
-    if (create(d) != DONE) { free(d); return REFUSED; }
-    if (setjmp(d->leave)) { finish(d); free(d); return REFUSED; }
+/* At least so many bytes at d->memory. */
+static void make_room(struct decoder *d, size_t bytes) {
+    if (bytes <= d->room) return;
+    free(d->memory);
+    d->memory = calloc(1, bytes);
+    d->room = d->memory ? bytes : 0;
+    if (!d->memory) leave(d->jpeg);
+}
 
-    lib.mem_src(d->jpeg, data, size);
+/* The picture is first reduced by 2, 4 or 8, as far as the region stays as large as what comes out. */
+static void decode(struct decoder *d, const struct cut *cut) {
+    int height = cut->height, width = cut->width;
+    lib.mem_src(d->jpeg, cut->data, cut->size);
     if (lib.read_header(d->jpeg, 1) != 1 || PROGRESSIVE(d->jpeg)) leave(d->jpeg);
     if (JPEG_COLOURS(d->jpeg) != YCC && JPEG_COLOURS(d->jpeg) != GRAY) leave(d->jpeg);
     uint32_t factor = 8;
-    while (factor > 1 && (tall < (double)factor * height || wide < (double)factor * width)) factor /= 2;
+    while (factor > 1 && (cut->tall < (double)factor * height || cut->wide < (double)factor * width)) factor /= 2;
     SCALE_DENOM(d->jpeg) = factor;
     OUT_COLOURS(d->jpeg) = RGBX;
     FANCY_UPSAMPLING(d->jpeg) = 0;
     if (!lib.start(d->jpeg)) leave(d->jpeg);
 
     int rows = (int)OUT_HEIGHT(d->jpeg), all = (int)OUT_WIDTH(d->jpeg);
-    int first = (int)(left / factor) - 1, end = (int)((left + wide) / factor) + 2;
+    int first = (int)(cut->left / factor) - 1, end = (int)((cut->left + cut->wide) / factor) + 2;
     if (first < 0) first = 0;
     if (end > all) end = all;
     if (first >= end) leave(d->jpeg);
     uint32_t begin = (uint32_t)first, taken = (uint32_t)(end - first);
     if (taken < (uint32_t)all) lib.crop(d->jpeg, &begin, &taken);
 
-    size_t stride = 4 * ((size_t)taken + 1); /* one pixel more: the last one's neighbour, of weight 0 */
-    d->blend = calloc(1, stride + 64);
-    int complete = d->blend != NULL;
-    for (int k = 0; k < RING; k++) complete &= (d->rows[k] = calloc(1, stride + 64)) != NULL;
-    if (!complete) { finish(d); free(d); return NO_MEMORY; }
-
+    /* One pixel more: the last one's neighbour, of weight 0. Then room for steps of any width. */
+    size_t line = (4 * ((size_t)taken + 1) + 127) / 64 * 64;
+    make_room(d, (RING + 1) * line + (size_t)width * (sizeof(uint64_t) + sizeof(int)));
+    unsigned char *ring[RING], *blend = d->memory + RING * line;
+    for (int k = 0; k < RING; k++) ring[k] = d->memory + (size_t)k * line;
+    uint64_t *weights = (uint64_t *)(blend + line);
+    int *columns = (int *)(weights + width), upper, weight;
     for (int x = 0; x < width; x++) {
-        int column = mirror ? width - 1 - x : x;
-        place(left / factor - begin, wide / factor / width, x, (int)taken - 1, &columns[column], &columns[width + column]);
+        int column = cut->mirror ? width - 1 - x : x;
+        place(cut->left / factor - begin, cut->wide / factor / width, x, (int)taken - 1, &columns[column], &weight);
+        weights[column] = WEIGHTS(weight);
     }
-    int upper, weight, next = 0; /* next: the row that libjpeg gives next; row r lies in rows[r % RING] */
+    int next = 0; /* the row that libjpeg gives next; row r lies in ring[r % RING] */
     for (int y = 0; y < height; y++) {
-        place(top / factor, tall / factor / height, y, rows - 1, &upper, &weight);
-        int lower = upper + 1 < rows ? upper + 1 : upper;
+        place(cut->top / factor, cut->tall / factor / height, y, rows - 1, &upper, &weight);
+        int lower = weight ? upper + 1 : upper;
         /* Once, and by pairs: skipped in the middle of a pair, chroma that two rows share comes out wrong. */
         if (y == 0 && upper > 1) next = (int)lib.skip(d->jpeg, (uint32_t)upper & ~1u);
         while (next <= lower) {
-            unsigned char *pair[2] = {d->rows[next % RING], d->rows[(next + 1) % RING]};
+            unsigned char *pair[2] = {ring[next % RING], ring[(next + 1) % RING]};
             uint32_t got = lib.read(d->jpeg, pair, next % 2 ? 1 : 2);
             if (!got) leave(d->jpeg);
             next += (int)got;
         }
-        int mixed = weight && lower != upper;
-        if (mixed) mix(d->rows[upper % RING], d->rows[lower % RING], weight, d->blend, 4 * (size_t)taken);
-        const unsigned char *row = mixed ? d->blend : d->rows[upper % RING];
-        squeeze((const uint32_t *)row, columns, columns + width, width, out + (size_t)y * width * 3);
+        if (weight) mix(ring[upper % RING], ring[lower % RING], weight, blend, 4 * (size_t)taken);
+        const unsigned char *row = weight ? blend : ring[upper % RING];
+        squeeze((const uint32_t *)row, columns, weights, width, cut->out + (size_t)y * width * 3);
     }
-    int status = d->warned ? REFUSED : DONE;
-    finish(d);
+}
+
+static int fill(struct decoder *d, const struct cut *cut) {
+    if (create(d) != DONE) return REFUSED;
+    if (setjmp(d->leave)) {
+        lib.destroy(d->jpeg);
+        return REFUSED;
+    }
+    decode(d, cut);
+    lib.destroy(d->jpeg);
+    return d->warned ? REFUSED : DONE;
+}
+
+/* Each cut filled, or refused: each has its own status. Many at a time, because whoever calls from Python stands in line
+ * for its lock after each call. */
+int darkroom_jpeg_regions(struct cut *cuts, size_t count) {
+    struct decoder *d = calloc(1, sizeof *d);
+    if (!d) return NO_MEMORY;
+    for (size_t k = 0; k < count; k++) cuts[k].status = fill(d, &cuts[k]);
+    free(d->memory);
     free(d);
-    return status;
+    return DONE;
 }

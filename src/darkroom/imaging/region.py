@@ -7,8 +7,7 @@ else, and every picture where it was not, is decoded whole. Both resize bilinear
 import ctypes
 import functools
 import importlib.metadata
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +16,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from darkroom.imaging.decode import MAX_JPEG_PIXELS, decode
+from darkroom.imaging.decode import MAX_JPEG_PIXELS, BadImage, decode
 from darkroom.imaging.signatures import JPEG, jpeg_exif, kind_of, orientation
 
 _DONE = 0
-_scratch = threading.local()
 
 
 class Box(NamedTuple):
@@ -33,23 +31,38 @@ class Box(NamedTuple):
     width: float
 
 
+class Cut(NamedTuple):
+    """What to cut from one encoded picture. ``choose(height, width)`` of the picture names the box, and whether it is
+    mirrored; ``out``, uint8 (height, width, channels), is filled with it."""
+
+    data: bytes | memoryview
+    choose: Callable[[int, int], tuple[Box, bool]]
+    out: np.ndarray
+
+
 def region(
     data: bytes | memoryview,
     choose: Callable[[int, int], tuple[Box, bool]],
     out: np.ndarray,
     allow_truncated: bool = False,
 ) -> None:
-    """Fill ``out``, uint8 (height, width, channels), with the box that ``choose(height, width)`` of the picture names;
-    mirrored where it says so. Raises BadImage."""
-    address, size = _address(data)
-    if (native := _native()) and out.shape[2] == 3 and (dimensions := _size(native, address, size)):
-        box, mirror = choose(*dimensions)
-        if _fill(native, address, size, box, mirror, out):
-            return
-    pixels = decode(data, out.shape[2], allow_truncated=allow_truncated)
-    box, mirror = choose(*pixels.shape[:2])
-    cut = _cut(pixels, box, out.shape[0], out.shape[1])
-    out[...] = cut[:, ::-1] if mirror else cut
+    """One ``Cut``. Raises BadImage."""
+    cut = Cut(data, choose, out)
+    if not _filled([cut]):
+        _fill_slowly(cut, allow_truncated)
+
+
+def regions(cuts: Sequence[Cut]) -> dict[int, BadImage]:
+    """Fill them all; those that could not be, by position, and why. Faster than one by one: a thread that comes back
+    to Python waits for its lock, here once only."""
+    failed, filled = dict[int, BadImage](), _filled(cuts)
+    for position, cut in enumerate(cuts):
+        if position not in filled:
+            try:
+                _fill_slowly(cut)
+            except BadImage as error:
+                failed[position] = error
+    return failed
 
 
 def picture_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -75,7 +88,14 @@ def is_native() -> bool:
     return _native() is not None
 
 
-def _cut(pixels: np.ndarray, box: Box, height: int, width: int) -> np.ndarray:
+def _fill_slowly(cut: Cut, allow_truncated: bool = False) -> None:
+    pixels = decode(cut.data, cut.out.shape[2], allow_truncated=allow_truncated)
+    box, mirror = cut.choose(*pixels.shape[:2])
+    resized = _resized(pixels, box, cut.out.shape[0], cut.out.shape[1])
+    cut.out[...] = resized[:, ::-1] if mirror else resized
+
+
+def _resized(pixels: np.ndarray, box: Box, height: int, width: int) -> np.ndarray:
     """The box of a decoded picture at (height, width): reduced by whole factors first, as the DCT does it."""
     factor = next((f for f in (8, 4, 2) if box.height >= f * height and box.width >= f * width), 1)
     top, left = int(box.top), int(box.left)
@@ -90,11 +110,23 @@ def _cut(pixels: np.ndarray, box: Box, height: int, width: int) -> np.ndarray:
     (down, y), (right, x) = ((step, begin + step / 2 - 0.5) for step, begin in zip(steps, begins, strict=True))
     move = np.array([[right, 0, x], [0, down, y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(pixels, move, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cut.reshape(height, width, -1)
+    resized = cv2.warpAffine(pixels, move, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return resized.reshape(height, width, -1)
 
 
 # The native way --------------------------------------------------------------------------------
+
+
+class _Cut(ctypes.Structure):
+    """``struct cut`` of jpeg_region.c."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("out", ctypes.c_void_p),
+        *((name, ctypes.c_double) for name in ("top", "left", "tall", "wide")),
+        *((name, ctypes.c_int) for name in ("height", "width", "mirror", "status")),
+    )
 
 
 @functools.cache
@@ -105,13 +137,11 @@ def _native() -> ctypes.CDLL | None:
             native = ctypes.CDLL(str(path))
         except OSError:
             continue
-        for name in ("darkroom_jpeg_open", "darkroom_jpeg_size", "darkroom_jpeg_region"):
+        for name in ("darkroom_jpeg_open", "darkroom_jpeg_size", "darkroom_jpeg_regions"):
             getattr(native, name).restype = ctypes.c_int
-        pointer, real, whole = ctypes.c_void_p, ctypes.c_double, ctypes.c_int
+        pointer = ctypes.c_void_p
         native.darkroom_jpeg_size.argtypes = [pointer, ctypes.c_size_t, pointer, pointer]
-        native.darkroom_jpeg_region.argtypes = [
-            pointer, ctypes.c_size_t, real, real, real, real, whole, whole, whole, pointer, pointer
-        ]  # fmt: skip
+        native.darkroom_jpeg_regions.argtypes = [pointer, ctypes.c_size_t]
         if any(native.darkroom_jpeg_open(library.encode()) == _DONE for library in _libraries()):
             return native
     return None
@@ -140,19 +170,18 @@ def _size(native: ctypes.CDLL, address: int, size: int) -> tuple[int, int] | Non
     return (height.value, width.value) if height.value * width.value <= MAX_JPEG_PIXELS else None
 
 
-def _fill(native: ctypes.CDLL, address: int, size: int, box: Box, mirror: bool, out: np.ndarray) -> bool:
-    height, width, _ = out.shape
-    if not out.flags.c_contiguous:
-        return False
-    status = native.darkroom_jpeg_region(
-        address, size, *box, height, width, mirror, _columns(width), out.__array_interface__["data"][0]
-    )
-    return bool(status == _DONE)
-
-
-def _columns(width: int) -> int:
-    """Scratch of this thread, for positions and weights of so many columns."""
-    known: np.ndarray | None = getattr(_scratch, "columns", None)
-    if known is None or known.size < 2 * width:
-        known = _scratch.columns = np.empty(2 * width, np.int32)
-    return int(known.__array_interface__["data"][0])
+def _filled(cuts: Sequence[Cut]) -> set[int]:
+    """The positions of those that the native way has filled."""
+    if not (native := _native()):
+        return set()
+    taken = dict[int, _Cut]()
+    for position, (data, choose, out) in enumerate(cuts):
+        address, size = _address(data)
+        if out.shape[2] == 3 and out.flags.c_contiguous and (dimensions := _size(native, address, size)):
+            box, mirror = choose(*dimensions)
+            there = out.__array_interface__["data"][0]
+            taken[position] = _Cut(address, size, there, *box, *out.shape[:2], mirror)
+    array = (_Cut * len(taken))(*taken.values())
+    if native.darkroom_jpeg_regions(array, len(taken)) != _DONE:
+        return set()
+    return {position for position, cut in zip(taken, array, strict=True) if cut.status == _DONE}

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.algorithm.data.images import ImageSet, Memory, median_shorter_side, unreadable
 from darkroom.algorithm.data.pipeline import batches
-from darkroom.algorithm.data.views import centre
+from darkroom.algorithm.data.views import centre, one_by_one
 from darkroom.imaging.decode import BadImage
 from tests.algorithm.jobs import jpeg
 
@@ -75,11 +75,8 @@ SHAPE = 2, 2, 1
 def test_batches_come_in_order_with_their_labels():
     images, _ = image_set()
 
-    def fill(k, out):
-        out[...] = images.pixels(k) + k
-
     orders = np.array([[3, 1], [0, 2], [5, 4]])
-    out = list(batches(images, orders, fill, SHAPE, threads=2))
+    out = list(batches(images, orders, one_by_one(lambda k: images.pixels(k) + k), SHAPE, threads=2))
     assert [batch.images[:, 0, 0, 0].tolist() for batch in out] == [[6, 2], [0, 4], [10, 8]]
     assert [batch.labels.tolist() for batch in out] == [[6, 2], [0, 4], [10, 8]]
     assert out[0].images.shape == (2, 2, 2, 1)
@@ -104,7 +101,7 @@ def test_only_a_few_batches_wait():
 def test_a_fault_in_a_thread_reaches_the_loop():
     images, _ = image_set()
 
-    def broken(k, p):
+    def broken(order, out):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from darkroom.algorithm.data.images import ImageSet, Memory
 from darkroom.algorithm.data.order import draws
 from darkroom.algorithm.data.views import augmented, random_crop, random_resized_crop
+from darkroom.imaging.decode import BadImage
 from darkroom.imaging.preprocess import Preprocess
 
 sides = st.integers(1, 3000)
@@ -41,10 +42,10 @@ PREPROCESS = Preprocess(32, 32, 3, 40)
 
 
 def view(kind, epoch=0, k=0, seed=0, preprocess=PREPROCESS):
-    images = ImageSet.of(Photos(gradient(80, 120), gradient(80, 120)), np.zeros(2), preprocess.resized, Memory(0))
-    out = np.zeros(preprocess.shape, np.uint8)
-    augmented(images, preprocess, kind, seed, epoch)(k, out)
-    return out
+    images = ImageSet.of(Photos(*[gradient(80, 120)] * (k + 1)), np.zeros(k + 1), preprocess.resized, Memory(0))
+    out = np.zeros((1, *preprocess.shape), np.uint8)
+    assert augmented(images, preprocess, kind, seed, epoch)(np.array([k]), out) == {}
+    return out[0]
 
 
 @pytest.mark.parametrize("kind", ["crop", "crop_color", "crop_color_transform"])
@@ -52,6 +53,25 @@ def test_draws_are_the_images_own(kind):
     assert np.array_equal(view(kind), view(kind))
     others = [view(kind, epoch=1), view(kind, k=1), view(kind, seed=1)]
     assert all(not np.array_equal(view(kind), other) for other in others)
+
+
+@pytest.mark.parametrize("kind", ["crop", "crop_color"])
+def test_what_cannot_be_read_is_told_by_its_place_and_the_others_are_cut(kind):
+    class Holes(Photos):
+        def read(self, position):
+            if position % 20 == 3:
+                raise FileNotFoundError(position)
+            return b"no picture" if position % 20 == 5 else super().read(position)
+
+    photos = Holes(*[gradient(80, 120)] * 50)
+    images = ImageSet.of(photos, np.zeros(50), PREPROCESS.resized, Memory(0))
+    order = np.arange(49, -1, -1)
+    out = np.zeros((50, *PREPROCESS.shape), np.uint8)
+    failed = augmented(images, PREPROCESS, kind, 0, 0)(order, out)
+    assert {int(order[place]): type(error) for place, error in failed.items()} == {
+        k: FileNotFoundError if k % 20 == 3 else BadImage for k in (3, 5, 23, 25, 43, 45)
+    }
+    assert all(place in failed or np.array_equal(out[place], view(kind, k=k)) for place, k in enumerate(order))
 
 
 def test_a_crop_shows_its_share_of_the_picture_and_both_directions():

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.algorithm.data.images import UNREADABLE, ImageSet
+from darkroom.algorithm.data.augment import Pixels
+from darkroom.algorithm.data.images import ImageSet
 from darkroom.algorithm.data.labels import Classes
 from darkroom.algorithm.data.views import Fill
 
@@ -30,8 +31,8 @@ class Batch(NamedTuple):
 def batches(
     images: ImageSet, orders: Iterable[npt.NDArray[np.int64]], fill: Fill, shape: tuple[int, int, int], threads: int
 ) -> Iterator[Batch]:
-    """One batch for each array of ``orders``, in order. ``fill(k, out)`` writes each image, of ``shape`` (height,
-    width, channels).
+    """One batch for each array of ``orders``, in order. ``fill`` writes its images, of ``shape`` (height, width,
+    channels).
 
     An image that turns out unreadable is named in a warning and left out of its batch; a batch may become shorter so,
     or empty.
@@ -39,24 +40,27 @@ def batches(
     waiting: deque[Future[Batch]] = deque()
     orders = iter(orders)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+
+        def submit(count: int) -> None:
+            for order in islice(orders, count):
+                # here and not in the pool: what its threads free goes back to the system, and is zeroed to be had again
+                pixels = np.empty((len(order), *shape), np.uint8)
+                waiting.append(pool.submit(_batch, images, order, fill, pixels))
+
         try:
-            for order in islice(orders, threads + 1):
-                waiting.append(pool.submit(_batch, images, order, fill, shape))
+            submit(threads + 1)
             while waiting:
                 batch = waiting.popleft().result()
-                for order in islice(orders, 1):
-                    waiting.append(pool.submit(_batch, images, order, fill, shape))
+                submit(1)
                 yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, shape: tuple[int, int, int]) -> Batch:
-    good, pixels = list[int](), np.empty((len(order), *shape), np.uint8)
-    for k in map(int, order):
-        try:
-            fill(k, pixels[len(good)])
-            good.append(k)
-        except UNREADABLE as error:
-            log.warning("Left out of its batch: %s: %s", images.name(k), error)
-    return Batch(np.array(good, dtype=np.int64), pixels[: len(good)], images.classes[good])
+def _batch(images: ImageSet, order: npt.NDArray[np.int64], fill: Fill, pixels: Pixels) -> Batch:
+    if failed := fill(order, pixels):
+        for place, error in sorted(failed.items()):
+            log.warning("Left out of its batch: %s: %s", images.name(int(order[place])), error)
+        good = np.setdiff1d(np.arange(len(order)), list(failed))
+        order, pixels = order[good], pixels[good]
+    return Batch(order, pixels, images.classes[order])

@@ -2,24 +2,40 @@
 training, its centre for validation. Which image, and when, is not asked here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from darkroom.algorithm.data.augment import Pixels, augment, jitter
-from darkroom.algorithm.data.images import ImageSet
+from darkroom.algorithm.data.images import UNREADABLE, ImageSet
 from darkroom.algorithm.data.order import draws
 from darkroom.imaging.preprocess import MAX_ASPECT, Preprocess, resized_size
-from darkroom.imaging.region import Box, region
+from darkroom.imaging.region import Box, Cut, regions
 
-Fill = Callable[[int, Pixels], None]  # writes image k into uint8 (height, width, channels)
+Failed = dict[int, Exception]  # by place in the batch, why its image is not there
+Choose = Callable[[int, int], tuple[Box, bool]]  # of a (height, width), what is cut and whether it is mirrored
+Fill = Callable[[npt.NDArray[np.int64], Pixels], Failed]  # writes images (N,) into uint8 (N, height, width, channels)
+
+TOGETHER = 16  # encoded pictures in memory at a time, for each thread
 
 
 def centre(images: ImageSet) -> Fill:
     """For sets whose ``pixels`` already are of that size."""
+    return one_by_one(images.pixels)
 
-    def fill(k: int, out: Pixels) -> None:
-        out[...] = images.pixels(k)
+
+def one_by_one(view: Callable[[int], Pixels]) -> Fill:
+    def fill(order: npt.NDArray[np.int64], out: Pixels) -> Failed:
+        failed: Failed = {}
+        for place, k in enumerate(order.tolist()):
+            try:
+                out[place] = view(k)
+            except UNREADABLE as error:
+                failed[place] = error
+        return failed
 
     return fill
 
@@ -29,19 +45,35 @@ def augmented(images: ImageSet, preprocess: Preprocess, kind: str | None, seed: 
     if kind is None:
         return centre(images)
     if kind == "crop_color_transform":  # what is turned needs more of the picture than the crop
+        size = preprocess.height, preprocess.width
+        return one_by_one(lambda k: augment(images.pixels(k), kind, *size, draws(seed, epoch, k)))
 
-        def fill(k: int, out: Pixels) -> None:
-            out[...] = augment(images.pixels(k), kind, *out.shape[:2], draws(seed, epoch, k))
-
-        return fill
-
-    def crop(k: int, out: Pixels) -> None:
-        generator = draws(seed, epoch, k)
-        region(images.read(k), lambda *size: random_crop(*size, preprocess, generator), out)
-        if kind == "crop_color":
-            out[...] = jitter(out, generator)
+    def crop(order: npt.NDArray[np.int64], out: Pixels) -> Failed:
+        generators = [draws(seed, epoch, k) for k in order.tolist()]
+        boxes = (partial(random_crop, preprocess=preprocess, generator=generator) for generator in generators)
+        failed = cut(images, order, boxes, out)
+        for place, generator in enumerate(generators if kind == "crop_color" else ()):
+            if place not in failed:
+                out[place] = jitter(out[place], generator)
+        return failed
 
     return crop
+
+
+def cut(images: ImageSet, order: npt.NDArray[np.int64], boxes: Iterable[Choose], out: Pixels) -> Failed:
+    """Of each image the box that is named for it, at the size of ``out``."""
+    failed: Failed = {}
+    todo = zip(range(len(order)), order.tolist(), boxes, strict=True)
+    while some := list(islice(todo, TOGETHER)):
+        cuts = dict[int, Cut]()
+        for place, k, choose in some:
+            try:
+                cuts[place] = Cut(images.read(k), choose, out[place])
+            except OSError as error:
+                failed[place] = error
+        places = list(cuts)
+        failed.update({places[n]: error for n, error in regions(list(cuts.values())).items()})
+    return failed
 
 
 def random_crop(height: int, width: int, preprocess: Preprocess, generator: np.random.Generator) -> tuple[Box, bool]:
