@@ -34,6 +34,7 @@ class Course:
     accuracies: list[float] = field(default_factory=list)  # of validation, by epoch
     verdicts: Verdicts | None = None  # of the model that was stored last
     stopped: bool = False  # by request, on all hosts alike
+    parted: bool = False  # in the middle of a batch: other hosts cannot be asked any more
 
     @property
     def latest(self) -> int:
@@ -84,8 +85,10 @@ def restore(
     tensors: Mapping[str, Tensor],
     rank: int,
     images: int,
+    answered: int,
 ) -> None:
-    """Take up what ``describe`` gave, but for the place; ``images``: of validation. Raises ValueError."""
+    """Take up what ``describe`` gave, but for the place; ``images``: of validation, of this host, and ``answered`` of
+    all. Raises ValueError."""
     try:
         own = _own(progress, rank)
         course.seconds = float(progress["seconds"])
@@ -93,7 +96,7 @@ def restore(
         course.tally.restore(own["tally"])
         learner.losses = (float(own["losses"][0]), int(own["losses"][1]))
         course.verdicts = _array(tensors, VERDICTS, (images,), torch.float64)
-        none = Answers.none(images, history.classes)
+        none = Answers.none(answered, history.classes)
         rows = _array(tensors, ROWS, none.rows.shape, torch.float64)
         counts = _array(tensors, COUNTS, none.counts.shape, torch.int64)
         answers = None if rows is None or counts is None else {"rows": rows, "counts": counts}

@@ -78,3 +78,12 @@ def merged(numbers: Numbers, hosts: Hosts) -> Numbers:
     known = ~np.isnan(numbers)
     totals = hosts.total(np.where(known, numbers, 0.0))
     return np.where(hosts.total(known.astype(np.float64)) > 0, totals, np.nan)
+
+
+def side_by_side(numbers: Numbers, hosts: Hosts) -> Numbers:
+    """(rows, columns of all hosts), those of the first one first, from the (rows, columns) of each."""
+    counts = hosts.everyone(numbers.shape[1])
+    begin = sum(counts[: hosts.rank])
+    told = np.full((len(numbers), sum(counts)), np.nan)
+    told[:, begin : begin + numbers.shape[1]] = numbers
+    return merged(told, hosts)

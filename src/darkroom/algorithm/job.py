@@ -15,14 +15,16 @@ from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.course import Course
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
-from darkroom.algorithm.hosts import Hosts
+from darkroom.algorithm.hosts import ALONE, Hosts
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import Tally, positive_weights
 from darkroom.algorithm.prepare import Data, prepare
+from darkroom.algorithm.report import worst
 from darkroom.algorithm.report import write as report
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
+from darkroom.algorithm.report.worst import Part
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
@@ -68,9 +70,10 @@ def run(
     history = History(values.num_classes, None if weights is None else weights.numpy())
     save = partial(_save, layout.model, learner.network, names, data)
     course, checkpoints = Course(Tally(values.top_k)), Checkpoints(save if hosts.rank == 0 else None, log)
+    counts = {channel: _counts(data, channel, hosts) for channel in ("train", "validation")}
     if earlier is not None:
         images = 0 if data.validation is None else len(data.validation)
-        resuming.go_on(earlier, learner, course, history, hosts, images)
+        resuming.go_on(earlier, learner, course, history, hosts, images, sum(counts["validation"]))
         checkpoints.empty = not any(name.endswith(".params") for name in earlier.kept)
         recovery.take_up(earlier)
         log.info("Resuming from the checkpoint %s: epoch %d, batch %d.", earlier.name, earlier.epoch, earlier.batch)
@@ -80,9 +83,14 @@ def run(
     run = Run(cores, seed, max(1, speedometer), stop, log, history, recovery, identity, data.left_out, strict, hosts)
     train(data, learner, checkpoints, course, run)
     history.ended = "Stopped by request" if course.stopped else history.ended
+    apart = "validation" in data.sharded and not course.parted  # and each host is to say what it has
+    begin = sum(counts["validation"][: hosts.rank]) if "validation" in data.sharded else 0
+    part = None if data.validation is None else Part(data.validation, begin)
+    shown = worst.shown(history, bool(values.multi_label), part, log, hosts if apart else ALONE)
+    hosts.part()
     if hosts.rank == 0:
-        facts = _facts(environ, data, start, names, hosts.count)
-        report.write(layout.output_data, facts, history, data.validation, log)
+        facts = _facts(environ, data, start, names, hosts.count, counts)
+        report.write(layout.output_data, facts, history, shown, log)
     stop.patient = False
     if course.stopped:
         log.info("Stopped by request; the model stored so far is kept.")
@@ -144,18 +152,30 @@ def _announce(data: Data, channels: Channels, start: Start, hosts: Hosts, log: l
         log.info("%s", text)
 
 
-def _facts(environ: Mapping[str, str], data: Data, start: Start, names: tuple[str, ...] | None, count: int) -> Facts:
-    validation = None if data.validation is None else len(data.validation)
+def _counts(data: Data, channel: str, hosts: Hosts) -> list[int]:
+    """The images of each host where they have images of their own, or those that all have."""
+    images = data.train if channel == "train" else data.validation
+    own = 0 if images is None else len(images)
+    return hosts.everyone(own) if channel in data.sharded else [own]
+
+
+def _facts(
+    environ: Mapping[str, str],
+    data: Data,
+    start: Start,
+    names: tuple[str, ...] | None,
+    hosts: int,
+    counts: Mapping[str, list[int]],
+) -> Facts:
     return Facts(
         job=environ.get("TRAINING_JOB_NAME", ""),
         network=start.architecture.title,
         start=start.said,
-        train_images=len(data.train),
-        validation_images=validation,
-        hosts=count,
+        train_images=sum(counts["train"]),
+        validation_images=None if data.validation is None else sum(counts["validation"]),
+        hosts=hosts,
         names=names,
         values=data.values,
-        shared_out=data.sharded,
     )
 
 

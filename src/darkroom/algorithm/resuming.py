@@ -29,15 +29,24 @@ def left_out(snapshot: Snapshot, hosts: Hosts) -> LeftOut:
         raise _unusable(snapshot, str(error)) from error
 
 
-def go_on(snapshot: Snapshot, learner: Learner, course: Course, history: History, hosts: Hosts, images: int) -> None:
-    """Put learner, course and history where the snapshot was taken; ``images``: of validation. Raises CustomerError."""
+def go_on(
+    snapshot: Snapshot,
+    learner: Learner,
+    course: Course,
+    history: History,
+    hosts: Hosts,
+    images: int,
+    answered: int,
+) -> None:
+    """Put learner, course and history where the snapshot was taken; ``images``: of validation, of this host, and
+    ``answered`` of all. Raises CustomerError."""
     tensors = dict(snapshot.tensors)
     told = {name: tensors.pop(name) for name in courses.TENSORS if name in tensors}
     fault = ""
     try:
         if hosts.rank == 0:
             learner.restore(tensors)
-        courses.restore(course, learner, history, snapshot.progress, told, hosts.rank, images)
+        courses.restore(course, learner, history, snapshot.progress, told, hosts.rank, images, answered)
     except ValueError as error:
         fault = str(error)
     for reason in filter(None, hosts.everyone(fault)):

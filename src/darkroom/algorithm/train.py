@@ -21,7 +21,7 @@ from darkroom.algorithm.data import order
 from darkroom.algorithm.data.pipeline import batches
 from darkroom.algorithm.data.views import augmented, centre
 from darkroom.algorithm.failures import PeerError
-from darkroom.algorithm.hosts import ALONE, Hosts, merged
+from darkroom.algorithm.hosts import ALONE, Hosts, merged, side_by_side
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
 from darkroom.algorithm.prepare import Data, LeftOut
@@ -66,7 +66,6 @@ def train(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course
         _print(run.log, [run.history.ended])
     if checkpoints.empty:
         checkpoints.store(course.latest)
-    run.hosts.part()
 
 
 def _to_the_end(data: Data, learner: Learner, checkpoints: Checkpoints, course: Course, run: Run) -> None:
@@ -84,7 +83,7 @@ def _to_the_end(data: Data, learner: Learner, checkpoints: Checkpoints, course: 
 def _break_off(learner: Learner, course: Course, run: Run) -> None:
     """The stop came in the middle of a batch that would take too long, or other hosts did not wait for its end."""
     learner.undo()
-    course.stopped = True
+    course.stopped = course.parted = True
     run.log.info("The batch in hand was broken off.")
     if run.hosts.count == 1:  # several cannot agree any more
         _keep(learner, course, run)
@@ -120,8 +119,10 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
 
 
 def _judged(verdicts: Verdicts, data: Data, epoch: int, run: Run) -> tuple[Verdicts, float]:
-    """What all hosts together say of the images, and the accuracy. Strict: over those that MXNet would count."""
+    """What all hosts together say of this one's images, and the accuracy over all images. Strict: over those that MXNet
+    would count."""
     if "validation" in data.sharded:
+        run.history.put_together(partial(side_by_side, hosts=run.hosts), run.hosts.total)
         return verdicts, _accuracy(verdicts, run.hosts)
     if run.hosts.count > 1:
         verdicts = merged(verdicts, run.hosts)

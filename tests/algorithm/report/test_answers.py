@@ -29,6 +29,7 @@ def test_one_class_an_image_as_torch_computes_it(images, classes, seed, scale):
     assert answers.rows[0].tolist() == scores.argmax(1).tolist()
     assert answers.rows[1] == pytest.approx(chances.max(1))
     losses = functional.cross_entropy(torch.from_numpy(scores).double(), torch.from_numpy(labels), reduction="none")
+    assert answers.rows[3].tolist() == labels.tolist()
     assert answers.rows[2] == pytest.approx(losses.numpy(), abs=1e-9)
     assert answers.loss == pytest.approx(float(losses.mean()), abs=1e-9)
 
@@ -49,6 +50,7 @@ def test_several_classes_an_image_as_torch_computes_it(images, classes, seed, we
     wrong = np.abs(torch.from_numpy(scores).double().sigmoid().numpy() - labels)  # what the wrong side was given
     assert answers.rows[0].tolist() == wrong.argmax(1).tolist()
     assert answers.rows[1] == pytest.approx(wrong.max(1))
+    assert answers.rows[3].tolist() == labels[np.arange(images), wrong.argmax(1)].tolist()
     said = scores > 0
     for row, expected in zip(answers.counts, (said * labels, said * (1 - labels), ~said * labels), strict=True):
         assert row.tolist() == expected.sum(0).tolist()

@@ -25,7 +25,7 @@ def values(classes, **given):
 
 
 def told(classes, images=200, several=False, epochs=3, rates=(0.1, 0.1, 0.01)):
-    """A history of made-up answers, and the labels they are held against."""
+    """A history of made-up answers."""
     draws = np.random.default_rng(classes)
     labels = draws.integers(0, classes, images)
     if several:
@@ -37,7 +37,7 @@ def told(classes, images=200, several=False, epochs=3, rates=(0.1, 0.1, 0.01)):
         history.answered(np.arange(images), draws.standard_normal((images, classes)) * 2, labels)
         history.validated(0.25 + number / 10)
     history.stored()
-    return history, labels
+    return history
 
 
 def facts(classes, names=None, **given):
@@ -45,17 +45,17 @@ def facts(classes, names=None, **given):
 
 
 def made(classes, names=None, several=False):
-    history, labels = told(classes, several=several)
+    history = told(classes, several=several)
     picture = base64.b64decode("/9j/4AAQ")
-    shown = [Shown(it, f"{(names or ['x'])[0]}/{it.k}.jpg", picture) for it in mistakes(history.answers, labels)]
+    shown = [Shown(it, f"{(names or ['x'])[0]}/{it.k}.jpg", picture) for it in mistakes(history.answers, several)]
     about = facts(classes, names, **({"multi_label": 1} if several else {}))
-    return report(about, history, labels, shown), history, labels
+    return report(about, history, shown), history
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_names_that_are_not_meant_well_are_text(several):
-    plain, _, _ = made(5, tuple("abcde"), several)
-    nasty, _, _ = made(5, NASTY, several)
+    plain, _ = made(5, tuple("abcde"), several)
+    nasty, _ = made(5, NASTY, several)
     expected, found = assert_harmless(plain), assert_harmless(nasty)
     assert found.names == expected.names
     assert all(name in found.text for name in NASTY)
@@ -64,9 +64,9 @@ def test_names_that_are_not_meant_well_are_text(several):
 
 @pytest.mark.parametrize("classes", [1, 2, 20, 21, 257])
 def test_from_one_class_to_257(classes):
-    page, history, labels = made(classes)
+    page, history = made(classes)
     found = assert_harmless(page)
-    rows = standings(history.answers, labels, classes)
+    rows = standings(history.answers, classes, several=False)
     assert [(row["images"], row["right"], row["named"]) for row in figures_of(page)["per_class"]] == [
         (row.images, row.right, row.named) for row in rows
     ]
@@ -76,22 +76,19 @@ def test_from_one_class_to_257(classes):
 
 
 def test_the_matrix_in_the_table_is_the_confusion_matrix():
-    page, history, labels = made(4)
+    page, history = made(4)
     table = page[page.index('<table class="cells">') :]
     cells = re.findall(r'<td class="number hot[^>]*>(\d*)</td>', table[: table.index("</table>")])
-    assert (
-        np.array([int(cell or 0) for cell in cells]).reshape(4, 4).tolist()
-        == matrix(history.answers, labels, 4).tolist()
-    )
+    assert np.array([int(cell or 0) for cell in cells]).reshape(4, 4).tolist() == matrix(history.answers, 4).tolist()
     assert sum(int(cell or 0) for cell in cells) == 200
 
 
 def test_the_map_is_green_where_answers_are_right_and_red_where_they_are_wrong():
-    page, history, labels = made(40)
+    page, history = made(40)
     (data,) = re.findall(r'data:image/png;base64,([^"]*)"', page)
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
     small = pixels[:: len(pixels) // 40, :: len(pixels) // 40]
-    counts = matrix(history.answers, labels, 40)
+    counts = matrix(history.answers, 40)
     assert ((small[..., 3] > 0) == (counts > 0)).all()
     wrong = (counts > 0) & ~np.eye(40, dtype=bool)
     assert (small[wrong][:, 2] > small[wrong][:, 1]).all()
@@ -101,9 +98,9 @@ def test_the_map_is_green_where_answers_are_right_and_red_where_they_are_wrong()
 
 
 def test_what_happened_is_marked():
-    history, labels = told(3)
+    history = told(3)
     history.ended = "Early stopping: no better"
-    page = report(facts(3), history, labels, [])
+    page = report(facts(3), history, [])
     assert "rate 0.01" in page
     assert page.count('class="mark"') == 2  # in both charts
     assert "Early stopping: no better" in page
@@ -112,7 +109,7 @@ def test_what_happened_is_marked():
 
 
 def test_before_the_first_epoch_there_is_nothing_to_draw():
-    page = report(facts(3), History(3), np.zeros(5, np.int64), [])
+    page = report(facts(3), History(3), [])
     assert "stopped before its first epoch" in page
     assert "before it was validated" in page
     assert figures_of(page)["stored_epoch"] is None
@@ -126,14 +123,14 @@ def test_all_right_is_said():
     history.answered(np.arange(4), np.array([[9.0, 0], [0, 9], [9, 0], [0, 9]]), np.array([0, 1, 0, 1]))
     history.validated(1.0)
     history.stored()
-    page = report(facts(2), history, np.array([0, 1, 0, 1]), [])
+    page = report(facts(2), history, [])
     assert "Every validation image was recognised." in page
     assert "every answer on the validation images was right" in page
 
 
 def test_only_the_most_confused_pairs_are_listed():
-    page, history, labels = made(30)
-    found = confused(history.answers, labels)
+    page, history = made(30)
+    found = confused(history.answers)
     assert len(found) > 20
     assert f"The most confused pairs, 20 of {len(found):,}" in page
     assert [entry["images"] for entry in figures_of(page)["confused"]] == [pair.count for pair in found[:20]]

@@ -117,6 +117,50 @@ def test_several_hosts_leave_one_report_of_all_their_answers(tmp_path):
     assert "2; the training loss is that of the first one" in page_of(jobs[0])
 
 
+SHARDED = {channel: {"S3DistributionType": "ShardedByS3Key"} for channel in ("train", "validation")}
+
+
+def test_hosts_with_images_of_their_own_leave_a_report_of_all_of_them(tmp_path):
+    shares = [[k % 3 for k in range(10)], [2, 2, 1, 0, 2]]
+    images = [[jpeg((k + (k % 3 == 0)) % 3, 1000 + k) for k in range(10)], [jpeg(k % 3, 2000 + k) for k in range(5)]]
+
+    def fill(job, rank):
+        job.settings(epochs=2, learning_rate=0.02).config("inputdataconfig", SHARDED)
+        job.records("train", [k % 3 for k in range(48 + 16 * rank)])
+        job.records("validation", shares[rank], images[rank], name=f"part-{rank}")
+
+    jobs = gang(tmp_path, 2, fill)
+    pages = []
+    for _ in range(2):  # the second time from the checkpoint of the end, where nothing is left to validate
+        with meeting() as place:
+            codes, outputs = ended([job.start(**place, DARKROOM_CHECKPOINTS="1") for job in jobs])
+        assert codes == [exits.OK] * 2, outputs
+        pages.append(page_of(jobs[0]))
+        (jobs[0].base / "output" / "data" / "report.html").unlink()
+    page, again = pages
+    assert "Resuming from the checkpoint" in outputs[0]
+    figures = figures_of(page)
+    assert figures_of(again) == figures
+    assert figures["images"] == {"train": 112, "validation": 15}
+    labels, every = [*shares[0], *shares[1]], [*images[0], *images[1]]
+    named = answers(jobs[0], every)
+    assert [(row["images"], row["right"], row["named"]) for row in figures["per_class"]] == [
+        (labels.count(c), sum(n == c == t for n, t in zip(named, labels, strict=True)), named.count(c))
+        for c in range(3)
+    ]
+    places = [(rank, k) for rank, share in enumerate(shares) for k in range(len(share))]
+    wrong = [place for place, n, t in zip(places, named, labels, strict=True) if n != t]
+    assert {rank for rank, _ in wrong} == {0, 1}
+    for text in pages:
+        shown = re.findall(r"record (\d+) of part-(\d)\.rec \(id \d+\)</span>", text)
+        assert sorted((int(rank), int(k)) for k, rank in shown) == wrong
+        assert text.count("data:image/jpeg") == len(wrong)
+    stored = figures["epochs"][figures["stored_epoch"] - 1]
+    model = Eager.load(jobs[0].base / "model")
+    sure = [model.infer(model.input.read(data, None)).ravel()[t] for data, t in zip(every, labels, strict=True)]
+    assert stored["validation_loss"] == pytest.approx(-np.log(sure).mean(), rel=1e-3)
+
+
 def test_a_job_that_is_stopped_reports_what_it_kept(job):
     job.settings(epochs=1000).colours()
     with job.start() as process:

@@ -30,8 +30,8 @@ def test_one_class_an_image(size):
     classes, images, seed = size
     answers, labels, scores, order = answered(classes, images, seed)
     pairs = Counter((int(labels[k]), int(scores[k].argmax())) for k in order)
-    assert matrix(answers, labels, classes).tolist() == [[pairs[a, b] for b in range(classes)] for a in range(classes)]
-    for label, row in enumerate(standings(answers, labels, classes)):
+    assert matrix(answers, classes).tolist() == [[pairs[a, b] for b in range(classes)] for a in range(classes)]
+    for label, row in enumerate(standings(answers, classes, several=False)):
         own = [int(scores[k].argmax()) for k in order if labels[k] == label]
         named = sum(scores[k].argmax() == label for k in order)
         assert (row.images, row.right, row.named) == (len(own), own.count(label), named)
@@ -47,7 +47,7 @@ def test_one_class_an_image(size):
 def test_pairs_come_by_how_often_they_are_confused(size):
     classes, images, seed = size
     answers, labels, scores, order = answered(classes, images, seed)
-    found = confused(answers, labels)
+    found = confused(answers)
     wrong = Counter((int(labels[k]), int(scores[k].argmax())) for k in order if scores[k].argmax() != labels[k])
     assert {(pair.true, pair.named): pair.count for pair in found} == wrong
     assert [pair.count for pair in found] == sorted((pair.count for pair in found), reverse=True)
@@ -59,7 +59,7 @@ def test_pairs_come_by_how_often_they_are_confused(size):
 def test_mistakes_come_by_confidence_and_only_wrong_answers_are_there(size):
     classes, images, seed = size
     answers, labels, scores, order = answered(classes, images, seed)
-    found = mistakes(answers, labels, most=10)
+    found = mistakes(answers, several=False, most=10)
     wrong = [k for k in order if scores[k].argmax() != labels[k]]
     assert len(found) == min(10, len(wrong))
     sure = {k: np.exp(scores[k].max()) / np.exp(scores[k]).sum() for k in wrong}
@@ -72,12 +72,12 @@ def test_mistakes_come_by_confidence_and_only_wrong_answers_are_there(size):
 def test_several_classes_an_image(size):
     classes, images, seed = size
     answers, labels, scores, order = answered(classes, images, seed, several=True)
-    for label, row in enumerate(standings(answers, labels, classes)):
+    for label, row in enumerate(standings(answers, classes, several=True)):
         has, said = labels[order, label] > 0.5, scores[order, label] > 0
         assert (row.images, row.right, row.named) == (has.sum(), (has & said).sum(), said.sum())
         both = row.images + row.named
         assert row.f1 == (2 * row.right / both if both else None)
-    for it in mistakes(answers, labels):
+    for it in mistakes(answers, several=True):
         assert it.has == (labels[it.k, it.named] == 1)
         assert (scores[it.k, it.named] > 0) != it.has
         assert it.probability > 0.5
@@ -86,5 +86,5 @@ def test_several_classes_an_image(size):
 def test_a_network_that_diverged_has_no_mistakes_to_look_at():
     answers = Answers.none(2, 3)
     answers.add(np.array([0, 1]), np.full((2, 3), np.nan), np.array([1, 2]), None)
-    assert mistakes(answers, np.array([1, 2])) == []
-    assert [row.right for row in standings(answers, np.array([1, 2]), 3)] == [0, 0, 0]
+    assert mistakes(answers, several=False) == []
+    assert [row.right for row in standings(answers, 3, several=False)] == [0, 0, 0]

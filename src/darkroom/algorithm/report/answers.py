@@ -14,16 +14,18 @@ from darkroom.algorithm.data.labels import Classes
 Numbers = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-ROWS = 3  # class, probability, loss
+ROWS = 4  # class, probability, loss, truth
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """``rows`` (3, images), nan where an image was not answered: the class that was named, its probability, the loss.
+    """``rows`` (4, images), nan where an image was not answered: the class that was named, its probability, the loss,
+    and the class that is right.
 
     Of images with several labels the class is the one that the network was most wrong about, the probability what it
-    gave to the wrong side of it; and ``counts`` (3, classes) says how often each class was rightly named, wrongly
-    named, and overlooked. Hosts that share the images out put theirs together by taking what is no nan, and the sum.
+    gave to the wrong side of it, and what is right is 1 where the image has the class and 0 where it has not; and
+    ``counts`` (3, classes) says how often each class was rightly named, wrongly named, and overlooked. Hosts put theirs
+    together by taking what is no nan, or side by side where each has images of its own, and by the sum of the counts.
     """
 
     rows: Numbers
@@ -62,7 +64,7 @@ class Answers:
 def _of_one(logits: Numbers, labels: np.ndarray) -> Numbers:
     named, rows = logits.argmax(1), np.arange(len(logits))
     surprise = _log_sum_exp(logits)
-    return np.stack([named, np.exp(logits[rows, named] - surprise), surprise - logits[rows, labels]])
+    return np.stack([named, np.exp(logits[rows, named] - surprise), surprise - logits[rows, labels], labels])
 
 
 def _of_several(logits: Numbers, has: np.ndarray, weights: np.ndarray | None) -> Numbers:
@@ -71,7 +73,8 @@ def _of_several(logits: Numbers, has: np.ndarray, weights: np.ndarray | None) ->
     if weights is not None:
         surprise = np.where(has, surprise * weights, surprise)
     worst, rows = against.argmax(1), np.arange(len(logits))
-    return np.stack([worst, np.exp(-np.logaddexp(0, -against[rows, worst])), surprise.mean(1)])
+    sure = np.exp(-np.logaddexp(0, -against[rows, worst]))
+    return np.stack([worst, sure, surprise.mean(1), has[rows, worst]])
 
 
 def _log_sum_exp(logits: Numbers) -> Numbers:

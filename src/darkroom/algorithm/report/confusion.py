@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from darkroom.algorithm.data.labels import Classes
 from darkroom.algorithm.report.answers import Answers, Counts
 from darkroom.algorithm.report.standing import matrix, pairs
 from darkroom.pages.pictures import PNG, image
@@ -19,23 +18,23 @@ MOST_DRAWN = 640  # pixels a side; with more classes several share one
 RIGHT, WRONG = (62, 140, 40), (30, 60, 210)  # blue, green, red, as cv2 has them
 
 
-def shown(answers: Answers, labels: Classes, names: Sequence[str]) -> Markup:
+def shown(answers: Answers, names: Sequence[str]) -> Markup:
     """Rows are what images show, columns what they were taken for."""
     if len(names) <= MOST_READ:
-        return _table(matrix(answers, labels, len(names)), names)
+        return _table(matrix(answers, len(names)), names)
     words = "Confusion matrix as a map: what lies off the diagonal is mistaken; the pairs stand in the table below"
     caption = (
         "Down: the classes as they are, in the order of their labels. Across: what they were taken for. Green: right; "
         "red: wrong; the stronger, the more of a class's images."
     )
-    picture = image(heat_map(answers, labels, len(names)), words, PNG, "pixels")
+    picture = image(heat_map(answers, len(names)), words, PNG, "pixels")
     return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(picture, caption)
 
 
-def heat_map(answers: Answers, labels: Classes, classes: int) -> bytes:
+def heat_map(answers: Answers, classes: int) -> bytes:
     """A PNG, transparent where nothing is, so that it suits light pages and dark ones."""
     side = min(classes, MOST_DRAWN)
-    true, named, counts = pairs(answers, labels)
+    true, named, counts = pairs(answers)
     totals = np.bincount(true, weights=counts, minlength=classes)
     shares = np.zeros((2, side, side))
     down, across = true * side // classes, named * side // classes

@@ -1,6 +1,6 @@
 """What a report says of a job beside its history: settings and counts, so that the page needs no job."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from darkroom.algorithm.hyperparameters import Hyperparameters
@@ -13,12 +13,11 @@ class Facts:
     job: str  # its name; empty where nobody gave it one
     network: str
     start: str  # where the network's numbers came from
-    train_images: int
+    train_images: int  # of all hosts, and so below
     validation_images: int | None
     hosts: int
     names: tuple[str, ...] | None  # of the classes
     values: Hyperparameters
-    shared_out: Collection[str] = ()  # channels of which each host has images of its own
 
     @property
     def classes(self) -> int:

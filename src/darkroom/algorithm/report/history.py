@@ -1,7 +1,7 @@
 """What a training was like, told by the loop as it goes: a row for each epoch, and what the stored model answered.
 
 Listens only: it decides nothing, prints nothing, and knows neither network nor file. Its memory is a row an epoch and
-twice three numbers a validation image.
+twice four numbers a validation image.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,7 +58,7 @@ class History:
     def put_together(
         self, rows: Callable[[np.ndarray], np.ndarray], counts: Callable[[np.ndarray], np.ndarray]
     ) -> None:
-        """Hosts have shared the images out: ``rows`` and ``counts`` make of one host's numbers those of all."""
+        """Each host answered a part of the images: ``rows`` and ``counts`` make of its numbers those of all."""
         if self._latest is not None:
             told = counts(self._latest.counts.astype(np.float64)).astype(np.int64)
             self._latest = Answers(rows(self._latest.rows), told)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from darkroom.algorithm.data.labels import Classes
 from darkroom.algorithm.report import confusion
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
@@ -31,10 +30,10 @@ class Shown:
     thumbnail: bytes | None
 
 
-def confusions(facts: Facts, history: History, labels: Classes, found: Sequence[Pair]) -> Markup:
+def confusions(facts: Facts, history: History, found: Sequence[Pair]) -> Markup:
     assert history.answers is not None
     names = [facts.name(label) for label in range(facts.classes)]
-    shown = confusion.shown(history.answers, labels, names)
+    shown = confusion.shown(history.answers, names)
     if not found:
         return section("What is taken for what", shown, "Every validation image was recognised.")
     columns = [Column("images of"), Column("taken for"), Column("images", NUMBER), Column("of its images", NUMBER)]

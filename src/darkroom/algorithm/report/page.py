@@ -1,6 +1,6 @@
 """The report of a training job as one page: what was trained, its curves, what it takes for what, its worst mistakes.
 
-Pure: facts, a history, labels and thumbnails in, text out. Names of classes and files come from strangers' folders; the
+Pure: facts, a history and thumbnails in, text out. Names of classes and files come from strangers' folders; the
 page's own types make text of them.
 """
 
@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from darkroom.algorithm.data.labels import Classes
 from darkroom.algorithm.report import model, training
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
@@ -27,18 +26,19 @@ NO_ANSWERS = (
 )
 
 
-def report(facts: Facts, history: History, labels: Classes | None, shown: Sequence[Shown]) -> str:
-    """The whole page. ``labels`` are those of the validation images; ``shown`` the worst mistakes."""
-    rows = [] if labels is None or history.answers is None else standings(history.answers, labels, facts.classes)
-    found = confused(history.answers, labels) if rows and labels is not None and labels.ndim == 1 else []
+def report(facts: Facts, history: History, shown: Sequence[Shown]) -> str:
+    """The whole page. ``shown``: the worst mistakes."""
+    answers, several = history.answers, facts.multi_label
+    rows = [] if answers is None else standings(answers, facts.classes, several)
+    found = [] if answers is None or several else confused(answers)
     body = [
         heading("Training report", training.subtitle(facts, history)),
         training.figures(facts, history),
         training.curves(facts, history),
     ]
-    if rows and labels is not None and history.answers is not None:
-        if labels.ndim == 1:
-            body.append(model.confusions(facts, history, labels, found))
+    if rows:
+        if not several:
+            body.append(model.confusions(facts, history, found))
         body += [model.worst(facts, history, shown), model.every_class(facts, rows)]
     else:
         reason = NO_VALIDATION if facts.validation_images is None else NO_ANSWERS

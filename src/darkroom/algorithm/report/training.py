@@ -58,18 +58,9 @@ def trained(facts: Facts, history: History) -> Markup:
         ("Ended", history.ended or "after its last epoch"),
     ]
     if facts.hosts > 1:
-        entries.append(("Machines", _machines(facts)))
+        entries.append(("Machines", f"{facts.hosts}; the training loss is that of the first one's share"))
     given = tables.names_and_values(settings(values), "Hyperparameters, as they were used")
     return section("What was trained", tables.names_and_values(entries, "The job"), folded("Hyperparameters", given))
-
-
-def _machines(facts: Facts) -> str:
-    said = f"{facts.hosts}; the training loss is that of the first one's share"
-    if "train" in facts.shared_out:
-        said += "; so are the training images that are counted here"
-    if "validation" in facts.shared_out:
-        said += "; classes and mistakes are those of its own validation images, accuracy is that of all"
-    return said
 
 
 # How it went ----------------------------------------------------------------------------------------------------------
