@@ -14,7 +14,7 @@
 #include <string.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
-#define WITH_AVX2 1
+#define WITH_AVX 1
 #endif
 
 #if !defined(__LP64__)
@@ -25,6 +25,7 @@ enum { DONE = 0, REFUSED = 1, NO_MEMORY = 2 };
 enum { ABI = 62, STRUCT_BYTES = 632, SPARE_BYTES = 1024 };
 enum { GRAY = 1, YCC = 3, RGBX = 7 };
 enum { MAX_SIDE = 65500 };
+enum { STEP = 16, REACH = 32 }; /* pixels that AVX-512 makes at a time, and out of how many */
 enum { RING = 4 }; /* rows kept: libjpeg-turbo makes two at a time, of which the second may wait */
 
 /* A weight as it is kept for a column: 128 times as large, four times over, once for each byte of a pixel. */
@@ -170,10 +171,25 @@ static void squeeze_plain(const uint32_t *pixels, const int *before, const uint6
     squeeze_pixels(pixels, before, weight, 0, width, out);
 }
 
+/* How the columns of the output come out of those of a row, each of them filled once for a picture. Rows, blend and
+ * columns have room for whole steps. */
+struct columns {
+    int width, taken; /* of the output, and of a row */
+    int *before;
+    uint64_t *weight;
+    unsigned char *blend;
+};
+
 static void (*mix)(const unsigned char *, const unsigned char *, int, unsigned char *, size_t) = mix_plain;
 static void (*squeeze)(const uint32_t *, const int *, const uint64_t *, int, unsigned char *) = squeeze_plain;
 
-#ifdef WITH_AVX2
+static void make_row(const struct columns *c, const unsigned char *upper, const unsigned char *lower, int weight,
+                     unsigned char *out) {
+    if (weight) mix(upper, lower, weight, c->blend, 4 * (size_t)c->taken);
+    squeeze((const uint32_t *)(weight ? c->blend : upper), c->before, c->weight, c->width, out);
+}
+
+#ifdef WITH_AVX
 /* a + (b - a) * weight / 256, rounded as above, of 16 numbers; the weights are given 128 times as large. */
 #define BETWEEN(a, b, weight) _mm256_add_epi16(a, _mm256_mulhrs_epi16(_mm256_sub_epi16(b, a), weight))
 
@@ -215,6 +231,61 @@ __attribute__((target("avx2"))) static void squeeze_avx2(const uint32_t *pixels,
     }
     squeeze_pixels(pixels, before, weight, x, width, out);
 }
+
+static int with_avx512;
+
+/* Whether each step's pixels lie near enough to each other; if so, the columns are put in the order that the next
+ * function wants: positions from the first of the step, which comes after them, and the weights of pixels 0, 1, 4, 5,
+ * 8, 9, 12, 13 before the others. */
+static int arrange(struct columns *c, int *first) {
+    for (int x = 0; x < c->width; x += STEP) {
+        int last = x + STEP <= c->width ? x + STEP - 1 : c->width - 1;
+        int least = c->before[x] < c->before[last] ? c->before[x] : c->before[last];
+        int most = c->before[x] < c->before[last] ? c->before[last] : c->before[x];
+        if (most + 1 - least >= REACH) return 0;
+        first[x / STEP] = least;
+    }
+    for (int x = 0; x < c->width; x += STEP) {
+        uint64_t weight[STEP];
+        memcpy(weight, c->weight + x, sizeof weight);
+        for (int k = 0; k < STEP; k++) {
+            c->before[x + k] -= first[x / STEP];
+            c->weight[x + (k & 2) * 4 + (k >> 2) * 2 + (k & 1)] = weight[k];
+        }
+    }
+    return 1;
+}
+
+#undef BETWEEN
+#define BETWEEN(a, b, weight) _mm512_add_epi16(a, _mm512_mulhrs_epi16(_mm512_sub_epi16(b, a), weight))
+
+/* The same sums once more, sixteen pixels at a time: of both rows the neighbours come out of two registers, so that
+ * nothing waits for what was just written. */
+__attribute__((target("avx512f,avx512bw"))) static void make_row_avx512(const struct columns *c, const int *first,
+                                                                        const uint32_t *upper, const uint32_t *lower,
+                                                                        int weight, unsigned char *out) {
+    const __m512i none = _mm512_setzero_si512(), below = _mm512_set1_epi16((short)(weight * 128));
+    const __m512i pack = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m512i close = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
+    for (int x = 0; x < c->width; x += STEP, first++) {
+        __m512i left = _mm512_loadu_si512(c->before + x), right = _mm512_add_epi32(left, _mm512_set1_epi32(1));
+        __m512i one = _mm512_loadu_si512(upper + *first), two = _mm512_loadu_si512(upper + *first + STEP);
+        __m512i a = _mm512_permutex2var_epi32(one, left, two), b = _mm512_permutex2var_epi32(one, right, two);
+        __m512i a0 = _mm512_unpacklo_epi8(a, none), a1 = _mm512_unpackhi_epi8(a, none);
+        __m512i b0 = _mm512_unpacklo_epi8(b, none), b1 = _mm512_unpackhi_epi8(b, none);
+        if (weight) {
+            one = _mm512_loadu_si512(lower + *first), two = _mm512_loadu_si512(lower + *first + STEP);
+            a = _mm512_permutex2var_epi32(one, left, two), b = _mm512_permutex2var_epi32(one, right, two);
+            a0 = BETWEEN(a0, _mm512_unpacklo_epi8(a, none), below), a1 = BETWEEN(a1, _mm512_unpackhi_epi8(a, none), below);
+            b0 = BETWEEN(b0, _mm512_unpacklo_epi8(b, none), below), b1 = BETWEEN(b1, _mm512_unpackhi_epi8(b, none), below);
+        }
+        a0 = BETWEEN(a0, b0, _mm512_loadu_si512(c->weight + x));
+        a1 = BETWEEN(a1, b1, _mm512_loadu_si512(c->weight + x + STEP / 2));
+        __m512i packed = _mm512_shuffle_epi8(_mm512_packus_epi16(a0, a1), pack);
+        int bytes = 3 * (c->width - x < STEP ? c->width - x : STEP);
+        _mm512_mask_storeu_epi8(out + 3 * x, ((__mmask64)1 << bytes) - 1, _mm512_permutexvar_epi32(close, packed));
+    }
+}
 #endif
 
 /* Opens libjpeg-turbo; DONE where it is one that this file understands. Call once, before anything else. */
@@ -230,8 +301,9 @@ int darkroom_jpeg_open(const char *path) {
     *(void **)&lib.skip = dlsym(library, "jpeg_skip_scanlines");
     *(void **)&lib.read = dlsym(library, "jpeg_read_scanlines");
     *(void **)&lib.destroy = dlsym(library, "jpeg_destroy_decompress");
-#ifdef WITH_AVX2
+#ifdef WITH_AVX
     if (__builtin_cpu_supports("avx2")) mix = mix_avx2, squeeze = squeeze_avx2;
+    with_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 #endif
     if (!lib.std_error || !lib.create || !lib.mem_src || !lib.read_header || !lib.start || !lib.crop || !lib.skip ||
         !lib.read || !lib.destroy)
@@ -244,13 +316,15 @@ int darkroom_jpeg_open(const char *path) {
     return status;
 }
 
-/* At least so many bytes at d->memory. */
-static void make_room(struct decoder *d, size_t bytes) {
-    if (bytes <= d->room) return;
-    free(d->memory);
-    d->memory = calloc(1, bytes);
-    d->room = d->memory ? bytes : 0;
-    if (!d->memory) leave(d->jpeg);
+/* At least so many bytes. */
+static unsigned char *make_room(struct decoder *d, size_t bytes) {
+    if (bytes > d->room) {
+        free(d->memory);
+        d->memory = calloc(1, bytes);
+        d->room = d->memory ? bytes : 0;
+        if (!d->memory) leave(d->jpeg);
+    }
+    return d->memory;
 }
 
 /* The picture is first reduced by 2, 4 or 8, as far as the region stays as large as what comes out. */
@@ -275,17 +349,23 @@ static void decode(struct decoder *d, const struct cut *cut) {
     if (taken < (uint32_t)all) lib.crop(d->jpeg, &begin, &taken);
 
     /* One pixel more: the last one's neighbour, of weight 0. Then room for steps of any width. */
-    size_t line = (4 * ((size_t)taken + 1) + 127) / 64 * 64;
-    make_room(d, (RING + 1) * line + (size_t)width * (sizeof(uint64_t) + sizeof(int)));
-    unsigned char *ring[RING], *blend = d->memory + RING * line;
-    for (int k = 0; k < RING; k++) ring[k] = d->memory + (size_t)k * line;
-    uint64_t *weights = (uint64_t *)(blend + line);
-    int *columns = (int *)(weights + width), upper, weight;
+    size_t line = (4 * ((size_t)taken + 1) + 4 * REACH + 63) / 64 * 64, most = (size_t)width + STEP;
+    unsigned char *room = make_room(d, (RING + 1) * line + most * (sizeof(uint64_t) + 2 * sizeof(int))), *ring[RING];
+    for (int k = 0; k < RING; k++) ring[k] = room + (size_t)k * line;
+    struct columns columns = {.width = width, .taken = (int)taken, .blend = room + RING * line};
+    columns.weight = (uint64_t *)(columns.blend + line);
+    columns.before = (int *)(columns.weight + most);
+    memset(columns.weight + width, 0, STEP * sizeof(uint64_t));
+    memset(columns.before + width, 0, STEP * sizeof(int));
+    int *first_of_step = columns.before + most, upper, weight;
     for (int x = 0; x < width; x++) {
         int column = cut->mirror ? width - 1 - x : x;
-        place(cut->left / factor - begin, cut->wide / factor / width, x, (int)taken - 1, &columns[column], &weight);
-        weights[column] = WEIGHTS(weight);
+        place(cut->left / factor - begin, cut->wide / factor / width, x, (int)taken - 1, &columns.before[column], &weight);
+        columns.weight[column] = WEIGHTS(weight);
     }
+#ifdef WITH_AVX
+    int near = with_avx512 && arrange(&columns, first_of_step);
+#endif
     int next = 0; /* the row that libjpeg gives next; row r lies in ring[r % RING] */
     for (int y = 0; y < height; y++) {
         place(cut->top / factor, cut->tall / factor / height, y, rows - 1, &upper, &weight);
@@ -298,9 +378,15 @@ static void decode(struct decoder *d, const struct cut *cut) {
             if (!got) leave(d->jpeg);
             next += (int)got;
         }
-        if (weight) mix(ring[upper % RING], ring[lower % RING], weight, blend, 4 * (size_t)taken);
-        const unsigned char *row = weight ? blend : ring[upper % RING];
-        squeeze((const uint32_t *)row, columns, weights, width, cut->out + (size_t)y * width * 3);
+        const unsigned char *above = ring[upper % RING], *below = ring[lower % RING];
+        unsigned char *out = cut->out + (size_t)y * width * 3;
+#ifdef WITH_AVX
+        if (near) {
+            make_row_avx512(&columns, first_of_step, (const uint32_t *)above, (const uint32_t *)below, weight, out);
+            continue;
+        }
+#endif
+        make_row(&columns, above, below, weight, out);
     }
 }
 
