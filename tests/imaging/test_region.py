@@ -88,6 +88,22 @@ def test_the_region_lies_where_it_should():
     assert np.array_equal(mirrored[:, ::-1], cut(data, (100, 60, 40, 56)))
 
 
+NOISE = np.random.default_rng(0).integers(0, 256, (83, 101, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("quality", [5, 30, 75, 100])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"restart_marker_blocks": 3}], ids=str)
+@pytest.mark.parametrize(
+    "pixels", [NOISE, NOISE[:, :, :1], smooth(83, 101), NOISE // 200 * 200], ids=lambda p: str(p.sum())
+)
+def test_at_its_own_size_a_picture_is_as_libjpeg_decodes_it(pixels, options, quality):
+    more = {} if pixels.shape[2] == 1 else {"subsampling": "4:4:4"}
+    data = encoded(pixels, "JPEG", quality=quality, **options, **more)
+    whole = simplejpeg.decode_jpeg(data)
+    assert np.array_equal(cut(data, (0, 0, 83, 101), 83, 101), whole)
+    assert np.array_equal(cut(data, (40, 50, 20, 30), 20, 30), whole[40:60, 50:80])
+
+
 def encoded(pixels, kind, **options):
     stream = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(stream, kind, **options)
