@@ -1,5 +1,7 @@
 """The parts in C. Where there is no compiler they are left out, and the same is done the slower way."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 setup(
@@ -7,6 +9,7 @@ setup(
         Extension(
             "darkroom.imaging._jpeg_region",
             ["src/darkroom/imaging/jpeg_region.c"],
+            depends=["src/darkroom/imaging/jpeg_huffman.h"],
             libraries=["dl"],
             extra_compile_args=["-O3"],
             optional=True,
@@ -14,7 +17,7 @@ setup(
         Extension(
             "darkroom.networks.native._native",
             [f"src/darkroom/networks/native/{name}.c" for name in ("threads", "batch_norm", "conv3x3")],
-            depends=[f"src/darkroom/networks/native/{name}.h" for name in ("threads", "processors", "conv3x3_kernels")],
+            depends=sorted(map(str, Path("src/darkroom/networks/native").glob("*.h"))),
             libraries=["pthread"],
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,

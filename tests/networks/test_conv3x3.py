@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from darkroom.networks import catalogue, conv3x3
+from darkroom.networks import catalogue, conv3x3, native
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.conv3x3 import convolved
 
 SHAPES = [  # images, inputs, outputs, height, width
     (2, 32, 32, 16, 16),
+    (4, 16, 16, 9, 20),
     (1, 64, 64, 33, 27),
     (3, 48, 80, 13, 21),
     (8, 32, 96, 7, 7),
@@ -30,9 +31,9 @@ needs_native = pytest.mark.skipif(not conv3x3.is_native(), reason="conv3x3.c was
 @pytest.fixture(params=[16, 8], ids=["AVX-512", "AVX2"])
 def lanes(request: Any, monkeypatch: Any) -> int:
     wanted = int(request.param)
-    if conv3x3._lanes() < wanted:
+    if native.lanes() < wanted:
         pytest.skip(f"this processor has no registers of {wanted} numbers")
-    monkeypatch.setattr(conv3x3, "_lanes", lambda: wanted)
+    monkeypatch.setattr(conv3x3, "lanes", lambda: wanted)
     return wanted
 
 
@@ -96,6 +97,26 @@ def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...], lanes: int
         found.append((y.detach(), x.grad, conv.weight.grad))
     for others in found[1:]:
         assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(3, 32, 64, 13, 22), (2, 128, 128, 16, 16)], ids=str)
+def test_what_goes_past_is_added(shape: tuple[int, ...], lanes: int) -> None:
+    torch.manual_seed(0)
+    images, inputs, outputs, height, width = shape
+    conv, x, more = (
+        layer(inputs, outputs),
+        pixels(images, inputs, height, width),
+        pixels(images, outputs, height, width),
+    )
+    more.requires_grad_()
+    y = convolved(conv, x, more)
+    assert near(y, (conv(x) + more).double())
+    gradient = pixels(*y.shape)
+    y.backward(gradient)
+    assert more.grad is not None
+    assert torch.equal(more.grad, gradient)
+    assert near(convolved(conv.eval(), x, more.detach()), y.double())
 
 
 @needs_native
@@ -172,7 +193,7 @@ def test_networks_learn_the_same_with_and_without_it(name: str, layers: int, mon
 
     logits, gradients = learn()
     assert used
-    monkeypatch.setattr(conv3x3, "_lanes", lambda: 0)
+    monkeypatch.setattr(conv3x3, "lanes", lambda: 0)
     expected, known = learn()
     assert torch.allclose(logits, expected, rtol=1e-2, atol=1e-2)
     assert gradients.keys() == known.keys()

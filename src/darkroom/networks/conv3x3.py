@@ -5,39 +5,31 @@ AVX-512; elsewhere (GPUs, 16-bit types, evaluation, other shapes and layouts) to
 answers differ from torch's by rounding: about one part in 10^5 of the largest number.
 """
 
-import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from darkroom.networks.native import done, library
+from darkroom.networks.native import done, lanes, library
 
 CHANNELS = 16  # a multiple of so many
-MIN_CHANNELS = 32  # below, the transforms cost what the multiplications save
-MIN_TILES = 32  # of 4x4 pixels: below, the filters' transforms do
+MIN_TILES = 32  # of 4x4 pixels: below, the filters' transforms cost what the multiplications save
 MAX_NUMBERS = 2**31  # of a tensor
 
 
-def convolved(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """``conv(x)`` of (N, C, H, W)."""
-    if not _suits(conv, x):
-        answer: Tensor = conv(x)
+def convolved(conv: nn.Conv2d, x: Tensor, more: Tensor | None = None) -> Tensor:
+    """``conv(x)`` of (N, C, H, W), and ``more`` is added to it."""
+    if _suits(conv, x) and (more is None or more.is_contiguous(memory_format=torch.channels_last)):
+        answer: Tensor = _Conv3x3.apply(x, conv.weight, more)
         return answer
-    answer = _Conv3x3.apply(x, conv.weight)
-    return answer
+    answer = conv(x)
+    return answer if more is None else answer.add_(more)
 
 
 def is_native() -> bool:
     """Whether conv3x3.c was built and this processor can run it."""
-    return _lanes() > 0
-
-
-@functools.cache
-def _lanes() -> int:
-    native = library()
-    return 0 if native is None else int(native.darkroom_conv3x3_lanes())
+    return lanes() > 0
 
 
 def _suits(conv: nn.Conv2d, x: Tensor) -> bool:
@@ -63,7 +55,6 @@ def _is_worth_it(conv: nn.Conv2d, x: Tensor) -> bool:
     tiles = images * -(-height // 4) * -(-width // 4)
     return (
         all(count % CHANNELS == 0 for count in channels)
-        and min(channels) >= MIN_CHANNELS
         and tiles >= MIN_TILES
         and images * height * width * max(channels) < MAX_NUMBERS
     )
@@ -71,35 +62,38 @@ def _is_worth_it(conv: nn.Conv2d, x: Tensor) -> bool:
 
 class _Conv3x3(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(context: Any, x: Tensor, weight: Tensor, more: Tensor | None) -> Tensor:
         context.save_for_backward(x, weight)
-        return _convolve(x, weight, weight.stride(), 0, weight.shape[0])
+        return _convolve(x, weight.shape[0], weight.data_ptr(), weight.stride(), more)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(context: Any, gradient: Tensor) -> Any:
         x, weight = context.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        wanted = context.needs_input_grad
         dx = dw = None
-        if context.needs_input_grad[0]:  # by the same filters turned by half a circle, inputs and outputs exchanged
+        if wanted[0]:  # by the same filters turned by half a circle, inputs and outputs exchanged
             outputs, inputs, rows, columns = weight.stride()
-            last = 2 * (rows + columns)
-            dx = _convolve(gradient, weight, (inputs, outputs, -rows, -columns), last, weight.shape[1])
-        if context.needs_input_grad[1]:
+            last = weight.data_ptr() + 2 * (rows + columns) * weight.element_size()
+            dx = _convolve(gradient, x.shape[1], last, (inputs, outputs, -rows, -columns), None)
+        if wanted[1]:
             dw = _filters(x, gradient, weight)
-        return dx, dw
+        return dx, dw, gradient if wanted[2] else None
 
 
-def _convolve(x: Tensor, weight: Tensor, strides: tuple[int, ...], offset: int, outputs: int) -> Tensor:
+def _convolve(x: Tensor, outputs: int, filters: int, strides: tuple[int, ...], more: Tensor | None) -> Tensor:
+    """(N, K, H, W) of (N, C, H, W), and more (N, K, H, W) added; ``filters`` is where the first tap lies."""
     images, inputs, height, width = x.shape
     y = torch.empty(images, outputs, height, width, dtype=torch.float32, memory_format=torch.channels_last)
-    filters = weight.data_ptr() + offset * weight.element_size()
     shape = images, height, width, inputs, outputs
-    done(library().darkroom_conv3x3(x.data_ptr(), filters, *strides, y.data_ptr(), *shape, *_how()))
+    tensors = None if more is None else more.data_ptr(), y.data_ptr()
+    done(library().darkroom_conv3x3(x.data_ptr(), filters, *strides, *tensors, *shape, *_how()))
     return y
 
 
 def _filters(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
+    """(K, C, 3, 3)"""
     images, inputs, height, width = x.shape
     dw = torch.empty_like(weight, memory_format=torch.channels_last)
     shape = images, height, width, inputs, weight.shape[0]
@@ -109,4 +103,4 @@ def _filters(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 def _how() -> tuple[int, int]:
-    return _lanes(), torch.get_num_threads()
+    return lanes(), torch.get_num_threads()

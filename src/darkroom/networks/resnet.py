@@ -102,8 +102,7 @@ class Basic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         active, x = normalised_relu_beside(self.bn1, x) if self.sc is None else (normalised_relu(self.bn1, x), x)
         y = convolved(self.conv1, active)
-        y = convolved(self.conv2, normalised_relu(self.bn2, y))
-        return y.add_(x if self.sc is None else self.sc(active))
+        return convolved(self.conv2, normalised_relu(self.bn2, y), more=x if self.sc is None else self.sc(active))
 
 
 class Bottleneck(nn.Module):

@@ -12,7 +12,7 @@ SHAPE = [WHOLE] * 5  # images, height, width, inputs, outputs
 ARGUMENTS = {
     "darkroom_norm_forward": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],
     "darkroom_norm_backward": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
-    "darkroom_conv3x3": [*[POINTER] * 2, *[WHOLE] * 4, POINTER, *SHAPE, COUNT, COUNT],
+    "darkroom_conv3x3": [*[POINTER] * 2, *[WHOLE] * 4, *[POINTER] * 2, *SHAPE, COUNT, COUNT],
     "darkroom_conv3x3_filters": [*[POINTER] * 3, *SHAPE, COUNT, COUNT],
     "darkroom_conv3x3_lanes": [],
 }
@@ -28,6 +28,13 @@ def library() -> Any:
                 getattr(native, name).argtypes = arguments
             return native
     return None
+
+
+@functools.cache
+def lanes() -> int:
+    """How many numbers a register of this processor has, as far as the convolutions here know it; 0: not at all."""
+    native = library()
+    return 0 if native is None else int(native.darkroom_conv3x3_lanes())
 
 
 def done(answer: int) -> None:

@@ -26,36 +26,43 @@ typedef struct {
     void (*filter)(float *out, int64_t step, const float *taps, int64_t count);
     void (*taps)(float *out, const float *in, int64_t step, int64_t splits, int64_t count);
     void (*input)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels);
-    void (*output)(float *const *to, const float *in, int64_t step, int64_t channels, int64_t next);
+    void (*output)(float *const *to, const float *const *more, const float *in, int64_t step, int64_t channels,
+                   int64_t next);
     void (*gradient)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels);
     void (*product)(float *out, const float *a, int64_t rows, int64_t depth, const float *b, int64_t width);
     void (*outer)(float *out, int add, const float *a, int64_t rows, const float *b, int64_t width, int64_t depth,
                   int64_t step);
 } Kernels;
 
+/* The inner loops for each kind of processor. LANES: numbers in a register; ROWS: of an answer, two registers wide, that
+ * fit into its registers. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+
 #define LANES 16
 #define ROWS 14
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,fma")))
 #define NAME(name) name##_avx512
 #include "conv3x3_kernels.h"
-#undef LANES
-#undef ROWS
-#undef TARGET
-#undef NAME
+
 #define LANES 8
 #define ROWS 6
 #define TARGET __attribute__((target("avx2,fma")))
 #define NAME(name) name##_avx2
 #include "conv3x3_kernels.h"
 
+/* For registers of at most so many numbers; NULL: not on this processor. */
 static const Kernels *kernels_for(int lanes) {
-    if (lanes >= 16 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return &kernels_avx512;
+    if (lanes >= 16 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        return &kernels_avx512;
     if (lanes >= 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kernels_avx2;
     return NULL;
 }
+
 #else
+
 static const Kernels *kernels_for(int lanes) { return NULL; }
+
 #endif
 
 typedef struct {
@@ -131,7 +138,7 @@ static void transform_filters(const void *given, int64_t panel, int worker) {
 
 typedef struct {
     Layer layer;
-    const float *x, *filters;
+    const float *x, *filters, *more; /* more: NULL, or what is added to the answer */
     float *y, *room; /* room: (threads, room_size) */
     int64_t room_size;
     int64_t block, parts, part; /* tiles of a block; the outputs are done in so many parts of so many */
@@ -167,16 +174,17 @@ static void convolve(const void *given, int64_t item, int worker) {
         float *to[16];
         find_pixels(pixels, layer, f->y, outputs, begin + t, 4, 0);
         for (int i = 0; i < 16; i++) to[i] = pixels[i] == layer->zeros ? nowhere : (float *)pixels[i] + first;
-        kernels->output(to, out + t * f->part, out_step, f->part, 4 * outputs);
+        if (f->more) find_pixels(pixels, layer, f->more + first, outputs, begin + t, 4, 0);
+        kernels->output(to, f->more ? pixels : NULL, out + t * f->part, out_step, f->part, 4 * outputs);
     }
 }
 
-/* y (images, height, width, outputs) of x (images, height, width, inputs); `filters` lie with the given strides of
- * outputs, inputs, rows and columns. 0: no memory, or not on this processor. */
+/* y (images, height, width, outputs) of x (images, height, width, inputs), and `more`, like y, is added if it is not NULL;
+ * `filters` lie with the given strides of outputs, inputs, rows and columns. 0: no memory, or not on this processor. */
 int darkroom_conv3x3(const float *x, const float *filters, int64_t output_stride, int64_t input_stride,
-                     int64_t row_stride, int64_t column_stride, float *y, int64_t images, int64_t height, int64_t width,
+                     int64_t row_stride, int64_t column_stride, const float *more, float *y, int64_t images, int64_t height, int64_t width,
                      int64_t inputs, int64_t outputs, int lanes, int threads) {
-    Forward f = {{.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs}, .x = x, .y = y};
+    Forward f = {{.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs}, .x = x, .more = more, .y = y};
     Filters transformed = {NULL, filters, {output_stride, input_stride, row_stride, column_stride}, inputs, outputs};
     int done = 0;
     threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;

@@ -1,14 +1,7 @@
-/* The inner loops of conv3x3.c, included once for each kind of processor with LANES (numbers in a register), ROWS (of the
- * answer that are held in registers), TARGET and NAME defined. Channels are whole multiples of LANES. */
+/* The inner loops of conv3x3.c, included once for each kind of processor with LANES, ROWS, TARGET and NAME defined, and
+ * undefined at its end. Channels are whole multiples of LANES. */
 
-typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-
-#define VEC NAME(vec)
-#define PANEL (2 * LANES)
-#define INLINE static inline __attribute__((always_inline)) TARGET
-
-INLINE VEC NAME(load)(const float *from) { return *(const VEC *)from; }
-INLINE void NAME(store)(float *to, VEC value) { *(VEC *)to = value; }
+#include "products.h"
 
 /* ---- Lavin and Gray's F(4x4, 3x3): the transforms of one tile ---- */
 
@@ -119,9 +112,9 @@ TARGET static void NAME(input)(float *restrict points, int64_t step, int64_t pan
     }
 }
 
-/* 4x4 pixels of 36 points */
-TARGET static void NAME(output)(float *const *to, const float *restrict in, int64_t step, int64_t channels,
-                                int64_t next) {
+/* 4x4 pixels of 36 points, added to what lies at `more` if that is given; the tile to the right begins `next` numbers on */
+TARGET static void NAME(output)(float *const *to, const float *const *more, const float *restrict in, int64_t step,
+                                int64_t channels, int64_t next) {
     for (int64_t c = 0; c < channels; c += LANES) {
         VEC half[24], line[6];
         for (int w = 0; w < 6; w++) {
@@ -131,8 +124,11 @@ TARGET static void NAME(output)(float *const *to, const float *restrict in, int6
         for (int h = 0; h < 4; h++) {
             NAME(output_line)(line, 1, half + 6 * h);
             for (int w = 0; w < 4; w++) {
-                NAME(store)(to[h * 4 + w] + c, line[w]);
-                __builtin_prefetch(to[h * 4 + w] + c + next, 1);
+                const int pixel = h * 4 + w;
+                if (more) line[w] += NAME(load)(more[pixel] + c);
+                NAME(store)(to[pixel] + c, line[w]);
+                __builtin_prefetch(to[pixel] + c + next, 1);
+                if (more) __builtin_prefetch(more[pixel] + c + next);
             }
         }
     }
@@ -160,70 +156,13 @@ TARGET static void NAME(gradient)(float *restrict points, int64_t step, int64_t 
 
 /* ---- products of matrices ---- */
 
-/* out (rows, wide * LANES) = or += Σ a[r * a_row + d * a_col] · b[d * b_row + …]. Everything but `add` is known when
- * this is compiled; `ahead` is how far away lies what is needed next. */
-INLINE void NAME(multiply)(int rows, int wide, int add, float *restrict out, int64_t out_row, const float *restrict a,
-                           int64_t a_row, int64_t a_col, const float *restrict b, int64_t b_row, int64_t depth,
-                           int64_t ahead) {
-    VEC sum[ROWS][2];
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int w = 0; w < wide; w++) sum[r][w] = add ? NAME(load)(out + r * out_row + w * LANES) : (VEC){0};
-    for (int64_t d = 0; d < depth; d++) {
-        VEC right[2];
-        for (int w = 0; w < wide; w++) right[w] = NAME(load)(b + d * b_row + w * LANES);
-        for (int w = 0; w < wide * LANES; w += 16) __builtin_prefetch(b + d * b_row + w + ahead, 0, 2);
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; r++) {
-            const float left = a[r * a_row + d * a_col];
-#pragma GCC unroll 2
-            for (int w = 0; w < wide; w++) sum[r][w] += left * right[w];
-        }
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int w = 0; w < wide; w++) NAME(store)(out + r * out_row + w * LANES, sum[r][w]);
-}
-
-#define FITS(n) (n > ROWS ? 1 : n) /* nothing is compiled that is never called */
-#define ROWS_OF(n)                                                                                                     \
-    case n:                                                                                                            \
-        if (wide == 2) NAME(multiply)(FITS(n), 2, 0, out, out_row, a, depth, 1, b, PANEL, depth, depth * PANEL);       \
-        else NAME(multiply)(FITS(n), 1, 0, out, out_row, a, depth, 1, b, LANES, depth, depth * LANES);                 \
-        break;
-
-TARGET static void NAME(product_rows)(int64_t rows, int wide, float *restrict out, int64_t out_row,
-                                      const float *restrict a, const float *restrict b, int64_t depth) {
-    switch (rows) {
-        ROWS_OF(1) ROWS_OF(2) ROWS_OF(3) ROWS_OF(4) ROWS_OF(5) ROWS_OF(6) ROWS_OF(7)
-        ROWS_OF(8) ROWS_OF(9) ROWS_OF(10) ROWS_OF(11) ROWS_OF(12) ROWS_OF(13) ROWS_OF(14)
-    }
-}
-
 /* out (rows, width) = a (rows, depth) · b (width / PANEL, depth, PANEL), the last panel as wide as what is left */
 TARGET static void NAME(product)(float *restrict out, const float *restrict a, int64_t rows, int64_t depth,
                                  const float *restrict b, int64_t width) {
     for (int64_t w = 0; w < width; w += PANEL)
         for (int64_t r = 0; r < rows; r += ROWS)
-            NAME(product_rows)(rows - r < ROWS ? rows - r : ROWS, width - w >= PANEL ? 2 : 1, out + r * width + w, width,
+            NAME(product_rows)(NAME(least)(rows - r, ROWS), width - w >= PANEL ? 2 : 1, out + r * width + w, width,
                                a + r * depth, b + w * depth, depth);
-}
-
-#undef ROWS_OF
-#define ROWS_OF(n)                                                                                                     \
-    case n:                                                                                                            \
-        if (wide == 2) NAME(multiply)(FITS(n), 2, add, out, width, a, 1, PANEL, b, PANEL, depth, 0);                   \
-        else NAME(multiply)(FITS(n), 1, add, out, width, a, 1, PANEL, b, PANEL, depth, 0);                             \
-        break;
-
-TARGET static void NAME(outer_rows)(int64_t rows, int wide, int add, float *restrict out, const float *restrict a,
-                                    const float *restrict b, int64_t width, int64_t depth) {
-    switch (rows) {
-        ROWS_OF(1) ROWS_OF(2) ROWS_OF(3) ROWS_OF(4) ROWS_OF(5) ROWS_OF(6) ROWS_OF(7)
-        ROWS_OF(8) ROWS_OF(9) ROWS_OF(10) ROWS_OF(11) ROWS_OF(12) ROWS_OF(13) ROWS_OF(14)
-    }
 }
 
 /* out (rows, width) = or += aᵀ · b;  a (rows / PANEL, …, PANEL) and b (width / PANEL, …, PANEL), of which the first
@@ -232,19 +171,25 @@ TARGET static void NAME(outer)(float *restrict out, int add, const float *restri
                                const float *restrict b, int64_t width, int64_t depth, int64_t step) {
     const int64_t most = (PANEL + PANEL / ROWS) / (PANEL / ROWS + 1); /* as even as it goes */
     for (int64_t w = 0; w < width; w += PANEL)
-        for (int64_t panel = 0; panel < rows; panel += PANEL)
-            for (int64_t r = panel; r < rows && r < panel + PANEL; r += most) {
-                const int64_t end = rows < panel + PANEL ? rows : panel + PANEL;
-                NAME(outer_rows)(end - r < most ? end - r : most, width - w >= PANEL ? 2 : 1, add, out + r * width + w,
-                                 a + panel / PANEL * step + r - panel, b + w / PANEL * step, width, depth);
-            }
+        for (int64_t panel = 0; panel < rows; panel += PANEL) {
+            const int64_t count = NAME(least)(rows - panel, PANEL);
+            for (int64_t r = 0; r < count; r += most)
+                NAME(outer_rows)(NAME(least)(count - r, most), width - w >= PANEL ? 2 : 1, add,
+                                 out + (panel + r) * width + w, width, a + panel / PANEL * step + r,
+                                 b + w / PANEL * step, depth);
+        }
 }
 
 static const Kernels NAME(kernels) = {LANES,          NAME(filter),  NAME(taps),  NAME(input), NAME(output),
                                       NAME(gradient), NAME(product), NAME(outer)};
 
-#undef ROWS_OF
-#undef FITS
+#undef LANES
+#undef ROWS
+#undef TARGET
+#undef NAME
 #undef VEC
 #undef PANEL
 #undef INLINE
+#undef FITS
+#undef UP_TO_14
+#undef ROWS_OF
