@@ -17,7 +17,7 @@ help:
 	@echo "make docs    write the generated reference pages"
 	@echo "make bench   measure against the peers (ONLY=name for one), write docs/results.md"
 
-$(READY): pyproject.toml setup.py constraints.txt $(wildcard src/darkroom/*/*.c)
+$(READY): pyproject.toml setup.py constraints.txt $(wildcard src/darkroom/*/*.[ch] src/darkroom/*/*/*.[ch])
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and was not found"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a few minutes)"
