@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from darkroom.algorithm import distributed, resuming
+from darkroom.algorithm import averaging, distributed, resuming
 from darkroom.algorithm.hosts import Hosts, merged
 from darkroom.algorithm.hyperparameters import parse
 from darkroom.algorithm.learner import Learner
 
 STEPS, CLASSES = 6, 3
+averaging.BUCKET_BYTES = 800  # several, of a network as small as this
 
 
 def network(seed: int) -> nn.Module:

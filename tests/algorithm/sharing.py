@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
-from darkroom.algorithm.hosts import Hosts, Numbers
+from darkroom.algorithm.hosts import Averaging, Hosts, Numbers
 from tests.algorithm.jobs import PATIENCE_S
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Threads:
     def total(self, numbers: Numbers) -> Numbers:
         return np.sum(self.everyone(numbers), axis=0)
 
-    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
+    def averaging(self, weights: Sequence[Tensor], others: Sequence[Tensor]) -> Averaging:
         raise NotImplementedError
 
     def spread(self, tensors: Sequence[Tensor]) -> None:

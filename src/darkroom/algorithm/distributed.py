@@ -8,11 +8,9 @@ import errno
 import json
 import logging
 import os
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,8 +19,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from darkroom.algorithm.failures import CustomerError, PeerError
-from darkroom.algorithm.hosts import ALONE, Hosts, Numbers
+from darkroom.algorithm.averaging import Buckets, among_hosts
+from darkroom.algorithm.failures import CustomerError
+from darkroom.algorithm.hosts import ALONE, Averaging, Hosts, Numbers
 
 PATIENCE = timedelta(minutes=30)  # for a host that lives and says nothing; one that died is noticed at once
 LOOK_S, TELL_S = 0.05, 60.0  # how often to look who has come, and when to say who has not
@@ -44,7 +43,7 @@ def join(names: Sequence[str], name: str, environ: Mapping[str, str], gpus: int,
         )
     rank = names.index(name)
     log.info("Host %s, number %d of %d, meets the others at %s:%s.", name, rank + 1, len(names), address, port)
-    with _together():
+    with among_hosts():
         store = _store(address, int(port), rank, names, log)
         _wait(store, rank, names, log)
         # two hosts of one machine cannot share a GPU over NCCL
@@ -60,12 +59,10 @@ class Together:
     def __init__(self, rank: int, count: int, nccl: bool) -> None:
         self.rank, self.count = rank, count
         self._nccl = nccl
-        self._flat: Tensor | None = None
-        self._views: list[Tensor] = []
 
     def everyone(self, value: Any) -> list[Any]:
         data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-        with _together():
+        with among_hosts():
             sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
             dist.all_gather(sizes, torch.tensor([len(data)]))
             most = max(int(size) for size in sizes)
@@ -76,36 +73,21 @@ class Together:
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         told = torch.tensor(flags, dtype=torch.int32)
-        with _together():
+        with among_hosts():
             dist.all_reduce(told, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told)
 
     def total(self, numbers: Numbers) -> Numbers:
         told = torch.from_numpy(np.array(numbers, dtype=np.float64))
-        with _together():
+        with among_hosts():
             dist.all_reduce(told)
         return told.numpy()
 
-    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
-        given = tensors()
-        flat = self._packed(given)
-        flat.mul_(weight)
-        flat[-1] = weight
-        with _together():
-            if flat.is_cuda and not self._nccl:
-                near = flat.cpu()
-                dist.all_reduce(near)
-                flat.copy_(near)
-            else:
-                dist.all_reduce(flat)
-        total = float(flat[-1])
-        if total:
-            flat.div_(total)
-            torch._foreach_copy_(list(given), self._views)
-        return total > 0
+    def averaging(self, weights: Sequence[Tensor], others: Sequence[Tensor]) -> Averaging:
+        return Buckets(weights, others, self._nccl)
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
-        with _together():
+        with among_hosts():
             for tensor in tensors:
                 near = tensor.detach().cpu().contiguous()
                 dist.broadcast(near, 0)
@@ -113,19 +95,6 @@ class Together:
 
     def part(self) -> None:
         dist.destroy_process_group()
-
-    def _packed(self, given: Sequence[Tensor]) -> Tensor:
-        """All numbers in one tensor, one after the other as they lie in memory, and room for the weight."""
-        if self._flat is None:
-            sizes = [tensor.numel() for tensor in given]
-            self._flat = torch.zeros(sum(sizes) + 1, device=given[0].device)
-            begins = np.cumsum([0, *sizes[:-1]]).tolist()
-            self._views = [
-                self._flat.as_strided(tensor.size(), tensor.stride(), begin)
-                for tensor, begin in zip(given, begins, strict=True)
-            ]
-        torch._foreach_copy_(self._views, list(given))
-        return self._flat
 
 
 def _store(address: str, port: int, rank: int, names: Sequence[str], log: logging.Logger) -> dist.TCPStore:
@@ -180,17 +149,3 @@ def _said(absent: Sequence[str], tell: float, log: logging.Logger) -> float:
         return tell
     log.info("Waiting for %s.", ", ".join(absent))
     return tell + TELL_S
-
-
-@contextmanager
-def _together() -> Iterator[None]:
-    """What fails here fails because another host is gone."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise PeerError(_reason(str(error))) from error
-
-
-def _reason(text: str) -> str:
-    """The one sentence of torch's that says what happened, without the place in its source."""
-    return re.sub(r"^\[\S+:\d+\] ", "", text.partition("\n")[0]).partition(". This ")[0]

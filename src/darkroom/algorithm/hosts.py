@@ -2,7 +2,7 @@
 is the simplest case; ``distributed`` has the other one. Knows no sockets.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,18 @@ import numpy.typing as npt
 from torch import Tensor
 
 Numbers = npt.NDArray[np.float64]
+
+
+class Averaging(Protocol):
+    """How hosts average gradients, once for every update. Raises PeerError where another host is gone."""
+
+    def begin(self, weight: float) -> None:
+        """Backward may follow. This host's gradients count by ``weight``; with 0 there need not be any."""
+        ...
+
+    def end(self) -> bool:
+        """Put the mean over the hosts into gradients and other tensors. False where all weights are 0."""
+        ...
 
 
 class Hosts(Protocol):
@@ -33,8 +45,8 @@ class Hosts(Protocol):
         """The sum over the hosts, of arrays of one shape."""
         ...
 
-    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
-        """Put the mean over the hosts into the tensors, each host's counting by its weight. False where all are 0."""
+    def averaging(self, weights: Sequence[Tensor], others: Sequence[Tensor]) -> Averaging:
+        """Of the gradients of ``weights``, in the order that a network uses them in, and of ``others``."""
         ...
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
@@ -44,6 +56,16 @@ class Hosts(Protocol):
     def part(self) -> None:
         """Nothing more is said. A host may now end without the others."""
         ...
+
+
+class Own:
+    """The mean over one host."""
+
+    def begin(self, weight: float) -> None:
+        self._weight = weight
+
+    def end(self) -> bool:
+        return self._weight > 0
 
 
 class Alone:
@@ -60,8 +82,8 @@ class Alone:
     def total(self, numbers: Numbers) -> Numbers:
         return numbers
 
-    def mean(self, tensors: Callable[[], Sequence[Tensor]], weight: float) -> bool:
-        return weight > 0
+    def averaging(self, weights: Sequence[Tensor], others: Sequence[Tensor]) -> Averaging:
+        return Own()
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
         pass

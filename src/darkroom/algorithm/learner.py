@@ -42,7 +42,9 @@ class Learner:
         self.optimizer = optimizers.build(self.network, values)
         self._multi_label = bool(values.multi_label)
         self._positive_weight = None if positive_weight is None else positive_weight.to(device)
-        self._half, self._hosts, self._classes = half, hosts, values.num_classes
+        self._half, self._classes = half, values.num_classes
+        learning = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self._averaging = hosts.averaging(learning, self._statistics())
         self._guard = guard
         self._earlier: list[tuple[Tensor, Tensor]] = []  # statistics and what they were before the update in hand
         self._losses: Tensor | float = 0.0
@@ -58,9 +60,10 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self._earlier = [(buffer, buffer.clone()) for buffer in self._statistics()]
         x, y = self._put(images), torch.from_numpy(labels).to(self.device, non_blocking=True)
+        self._averaging.begin(len(images))
         with self._guard():
             logits, loss = self._gradients(x, y)
-        if self._hosts.mean(self._shared, len(images)):
+        if self._averaging.end():
             self._scaler.step(self.optimizer)
             self._scaler.update()
         self._earlier = []
@@ -87,14 +90,6 @@ class Learner:
     def _statistics(self) -> list[Tensor]:
         """Of normalisation."""
         return [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
-
-    def _shared(self) -> list[Tensor]:
-        """What hosts average: the gradients, and the statistics of normalisation, so that all have the same."""
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        for weight in weights:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        return [weight.grad for weight in weights] + self._statistics()
 
     def state(self) -> dict[str, Tensor]:
         """All that the next update depends on, by name: weights, statistics, the optimizer's memory. The tensors are
