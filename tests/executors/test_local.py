@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.executors import local, probes
-from darkroom.executors.base import Phase
+from darkroom.executors.base import Observation, Phase
 from darkroom.executors.leftovers import marked
 from darkroom.testing.checkpoint_contract import CheckpointContract
 from darkroom.testing.executor_contract import DEADLINE_S, OVER, SERVE, WAIT, ExecutorContract, python
@@ -45,6 +45,27 @@ def test_a_stopped_server_dismisses_its_workers_and_leaves_its_jobs(tmp_path: Pa
     assert bench.executor.observe("job").phase is Phase.RUNNING
     bench.executor.stop("job", 0)
     bench.wait("job", *OVER)
+    bench.close()
+
+
+def test_a_task_that_is_forgotten_as_it_is_stopped_needs_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = LocalBench(tmp_path, "folder")
+    bench.executor.start(python("t", WAIT))
+    bench.wait_line("t", "running")
+    look = bench.executor._look
+
+    def look_and_lose(task_id: str) -> tuple[bool, Observation]:
+        found = look(task_id)
+        bench.folder(task_id).rename(tmp_path / "lost")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.executor, "_look", look_and_lose)
+        bench.executor.stop("t", 0)
+    (tmp_path / "lost").rename(bench.folder("t"))
+    assert bench.executor.observe("t").phase is Phase.RUNNING
     bench.close()
 
 

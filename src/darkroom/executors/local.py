@@ -101,7 +101,10 @@ class LocalExecutor:
         folder = self._folder(task_id)
         if self._look(task_id)[1].phase not in (Phase.STAGING, Phase.RUNNING):
             return
-        records.write(folder, records.STOP, {"grace_s": grace_s})
+        try:
+            records.write(folder, records.STOP, {"grace_s": grace_s})
+        except FileNotFoundError:  # it has ended and was forgotten since it was looked at
+            return
         launched = records.read(folder, records.LAUNCHED)
         if launched is not None:  # else its launcher will find stop.json before it starts the command
             _terminate(folder, launched["pid"])
