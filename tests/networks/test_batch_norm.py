@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from darkroom.networks import batch_norm, catalogue
 from darkroom.networks.architecture import Architecture
-from darkroom.networks.batch_norm import normalised, normalised_relu
+from darkroom.networks.batch_norm import normalised, normalised_relu, normalised_relu_pooled
 
 SHAPES = [(3, 4, 17, 9), (16, 8, 9, 9), (64, 40, 17, 17), (100, 3, 5, 7), (257, 2, 6, 6), (2048, 2, 3, 3), (1, 3, 4, 4)]
 CLAMPS = {"relu": None, "relu6": 6.0, "none": math.inf}
@@ -91,17 +91,47 @@ def test_what_goes_past_is_added_on_the_way_back(used: str) -> None:
 
 
 @needs_native
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (64, 3, 20, 20), (40, 2, 9, 16), (17, 4, 8, 1)], ids=str)
+def test_pooled_it_is_what_torch_computes(shape: tuple[int, int, int, int], monkeypatch: Any) -> None:
+    torch.manual_seed(0)
+    norm = layer(shape[0])
+    exact = nn.BatchNorm2d(shape[0], eps=2e-5).double()
+    exact.load_state_dict(norm.state_dict())
+    x = photos(*shape).requires_grad_()
+    z = x.detach().double().requires_grad_()
+    monkeypatch.setattr(norm, "forward", None)  # nothing may fall back unseen
+    y, w = normalised_relu_pooled(norm, x), functional.max_pool2d(functional.relu(exact(z)), 3, stride=2, padding=1)
+    gradient = torch.randn(y.shape)
+    y.backward(gradient)
+    w.backward(gradient.double())
+    assert near(y, w)
+    assert near(x.grad, z.grad)
+    assert near(norm.weight.grad, exact.weight.grad)
+    assert near(norm.bias.grad, exact.bias.grad)
+    assert near(norm.running_mean, exact.running_mean)
+    assert near(norm.running_var, exact.running_var)
+    assert norm.num_batches_tracked == 1
+
+
+def test_pooled_evaluation_is_left_to_torch() -> None:
+    norm, x = layer(8).eval(), photos(8, 2, 9, 9)
+    expected = functional.max_pool2d(functional.relu(norm(x)), 3, stride=2, padding=1)
+    assert torch.equal(normalised_relu_pooled(norm, x), expected)
+
+
+@needs_native
+@pytest.mark.parametrize("way", [normalised_relu, normalised_relu_pooled])
+def test_the_number_of_threads_changes_no_bit(way: Any) -> None:
     torch.manual_seed(0)
     x, norm = photos(48, 16, 40, 40).requires_grad_(), layer(48)
-    gradient = torch.randn_like(x)
+    gradient = torch.randn(way(norm, x).shape)
     found = []
     for threads in (1, 2, 3, 7, 1):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
             x.grad = norm.weight.grad = None
-            y = normalised_relu(norm, x)
+            y = way(norm, x)
             y.backward(gradient)
         finally:
             torch.set_num_threads(before)

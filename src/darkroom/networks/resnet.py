@@ -11,10 +11,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from darkroom.networks.architecture import Architecture
-from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside
+from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside, normalised_relu_pooled
 from darkroom.networks.conv3x3 import convolved
 from darkroom.networks.first_layer import normalised_conv
 
@@ -81,7 +80,7 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = normalised_conv(self.bn_data, self.conv0, images if images.is_floating_point() else images.float())
         if not self.architecture.small_stem:
-            x = functional.max_pool2d(normalised_relu(self.bn0, x), 3, stride=2, padding=1)
+            x = normalised_relu_pooled(self.bn0, x)
         for name in self.units:
             x = self.get_submodule(name)(x)
         x = normalised_relu(self.bn1, x)

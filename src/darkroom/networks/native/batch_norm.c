@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch_norm.h"
 #include "processors.h"
 #include "threads.h"
 
@@ -164,12 +165,10 @@ static void spread(float *wide, const Work *work, const float *narrow) {
     for (int64_t w = 0; w < work->width; w++) wide[w] = narrow[w % work->channels];
 }
 
-/* y = clamp(weight·(x - mean)/√(var + eps) + bias); gives mean and variance (biased) of each channel, and moves the
- * running ones. 0: no memory. */
-int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channels, const float *weight,
-                          const float *bias, double eps, float low, float high, double *mean, double *variance,
-                          float *running_mean, float *running_var, double momentum, int threads) {
-    Work work = {.x = x, .out = y, .low = low, .high = high};
+/* Mean and variance (biased) of each channel of x (rows, channels); moves the running ones. 0: no memory. */
+int norm_moments(const float *x, int64_t rows, int64_t channels, double *mean, double *variance, float *running_mean,
+                 float *running_var, double momentum, int threads) {
+    Work work = {.x = x};
     if (!lay_out(&work, rows, channels)) return 0;
     darkroom_run(measure, &work, work.blocks, threads);
     for (int64_t c = 0; c < channels; c++) {
@@ -188,12 +187,43 @@ int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channe
         running_mean[c] += momentum * (m - running_mean[c]);
         running_var[c] += momentum * (square / (rows - 1) - running_var[c]); /* unbiased, as torch keeps it */
     }
-    float scale[channels], shift[channels], scales[work.width], shifts[work.width];
+    free(work.sums);
+    return 1;
+}
+
+/* What normalising multiplies by and adds. */
+void norm_line(int64_t channels, const float *weight, const float *bias, double eps, const double *mean,
+               const double *variance, float *scale, float *shift) {
     for (int64_t c = 0; c < channels; c++) {
-        const double root = __builtin_sqrt(variance[c] + eps);
-        scale[c] = (float)(weight[c] / root);
-        shift[c] = (float)(bias[c] - mean[c] * (weight[c] / root));
+        const double by = weight[c] / __builtin_sqrt(variance[c] + eps);
+        scale[c] = (float)by;
+        shift[c] = (float)(bias[c] - mean[c] * by);
     }
+}
+
+/* Of the sums Σg and Σg·(x - mean): the gradients of weight and bias, and slope and rest of the gradient of x, which is
+ * scale·g - slope·(x - mean) - rest. */
+void norm_slopes(int64_t rows, int64_t channels, const float *weight, double eps, const double *variance,
+                 const double *total, const double *product, float *dweight, float *dbias, float *slope, float *rest) {
+    for (int64_t c = 0; c < channels; c++) {
+        const double inverse = 1 / (variance[c] + eps), root = __builtin_sqrt(inverse);
+        dweight[c] = (float)(product[c] * root);
+        dbias[c] = (float)total[c];
+        slope[c] = (float)(weight[c] * root * inverse * product[c] / rows);
+        rest[c] = (float)(weight[c] * root * total[c] / rows);
+    }
+}
+
+/* y = clamp(weight·(x - mean)/√(var + eps) + bias); gives mean and variance (biased) of each channel, and moves the
+ * running ones. 0: no memory. */
+int darkroom_norm_forward(const float *x, float *y, int64_t rows, int64_t channels, const float *weight,
+                          const float *bias, double eps, float low, float high, double *mean, double *variance,
+                          float *running_mean, float *running_var, double momentum, int threads) {
+    Work work = {.x = x, .out = y, .low = low, .high = high};
+    if (!norm_moments(x, rows, channels, mean, variance, running_mean, running_var, momentum, threads)) return 0;
+    if (!lay_out(&work, rows, channels)) return 0;
+    float scale[channels], shift[channels], scales[work.width], shifts[work.width];
+    norm_line(channels, weight, bias, eps, mean, variance, scale, shift);
     spread(scales, &work, scale);
     spread(shifts, &work, shift);
     work.scale = scales, work.shift = shifts;
@@ -210,27 +240,19 @@ int darkroom_norm_backward(const float *dy, const float *x, const float *more, f
     Work work = {.x = x, .dy = dy, .more = more, .out = dx, .low = low, .high = high};
     if (!lay_out(&work, rows, channels)) return 0;
     float narrow[5][channels], wide[5][work.width];
-    for (int64_t c = 0; c < channels; c++) {
-        const double root = __builtin_sqrt(variance[c] + eps);
-        narrow[0][c] = (float)(weight[c] / root);
-        narrow[1][c] = (float)(bias[c] - mean[c] * (weight[c] / root));
-        narrow[2][c] = (float)mean[c];
-    }
+    norm_line(channels, weight, bias, eps, mean, variance, narrow[0], narrow[1]);
+    for (int64_t c = 0; c < channels; c++) narrow[2][c] = (float)mean[c];
     for (int n = 0; n < 3; n++) spread(wide[n], &work, narrow[n]);
     work.scale = wide[0], work.shift = wide[1], work.mean = wide[2];
     darkroom_run(gather, &work, work.blocks, threads);
-    for (int64_t c = 0; c < channels; c++) {
-        double total = 0, product = 0;
-        for (int64_t block = 0; block < work.blocks; block++) {
-            total += work.sums[block * 2 * work.width + c];
-            product += work.sums[(block * 2 + 1) * work.width + c];
+    double total[channels], product[channels];
+    memset(total, 0, sizeof(total)), memset(product, 0, sizeof(product));
+    for (int64_t block = 0; block < work.blocks; block++)
+        for (int64_t c = 0; c < channels; c++) {
+            total[c] += work.sums[block * 2 * work.width + c];
+            product[c] += work.sums[(block * 2 + 1) * work.width + c];
         }
-        const double inverse = 1 / (variance[c] + eps), root = __builtin_sqrt(inverse);
-        dweight[c] = (float)(product * root);
-        dbias[c] = (float)total;
-        narrow[3][c] = (float)(weight[c] * root * inverse * product / rows);
-        narrow[4][c] = (float)(weight[c] * root * total / rows);
-    }
+    norm_slopes(rows, channels, weight, eps, variance, total, product, dweight, dbias, narrow[3], narrow[4]);
     spread(wide[3], &work, narrow[3]);
     spread(wide[4], &work, narrow[4]);
     work.slope = wide[3], work.rest = wide[4];
