@@ -48,9 +48,9 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     axes.bar_label(bars, labels=[f"{r.ratio:.2f}×" for r in rows], padding=4)
     axes.axvline(1, color="#444", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlabel("ratio to the peer, logarithmic (above 1: Darkroom is better)")
+    axes.set_xlabel("times the peer (above 1: better)")
     axes.invert_yaxis()
-    axes.margins(x=0.18)
+    axes.margins(x=0.18, y=0.01)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(path, dpi=120)
