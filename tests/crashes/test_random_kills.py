@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from darkroom.executors import records
-from darkroom.testing.executor_contract import until
+from darkroom.testing.executor_bench import until
 from darkroom.testing.live_server import LiveServer
 from tests.control.platform import ROLE
 

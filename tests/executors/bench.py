@@ -11,7 +11,7 @@ from darkroom.executors.base import Task
 from darkroom.executors.local import LocalExecutor
 from darkroom.objects.local import LocalStore
 from darkroom.telemetry.logs import LogStore
-from darkroom.testing.executor_contract import BUCKET, Bench, until
+from darkroom.testing.executor_bench import BUCKET, Bench, until
 
 SERVER = """
 import json, sys, time

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.executors.daemon import start_detached
-from darkroom.testing.executor_contract import until
+from darkroom.testing.executor_bench import until
 
 
 def test_it_has_a_session_of_its_own_and_writes_to_its_log(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from darkroom.errors import Invalid
 from darkroom.executors import isolation, records
 from darkroom.executors.base import Input
 from darkroom.executors.local import LocalExecutor
-from darkroom.testing.executor_contract import BUCKET, WAIT, python
+from darkroom.testing.executor_bench import BUCKET, WAIT, python
 from tests.executors.bench import LocalBench, namespace_refused
 
 

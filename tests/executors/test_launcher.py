@@ -12,7 +12,7 @@ import pytest
 
 from darkroom.executors import launching, locks, records
 from darkroom.executors.base import Phase
-from darkroom.testing.executor_contract import OVER, WAIT, gone, python, until
+from darkroom.testing.executor_bench import OVER, WAIT, gone, python, until
 from tests.executors.bench import LocalBench
 
 HEAVY = {"dataclasses", "pathlib", "subprocess", "logging", "asyncio", "socket", "tarfile", "inspect", "threading"}

@@ -9,7 +9,8 @@ from darkroom.executors import local, probes
 from darkroom.executors.base import Observation, Phase
 from darkroom.executors.leftovers import marked
 from darkroom.testing.checkpoint_contract import CheckpointContract
-from darkroom.testing.executor_contract import DEADLINE_S, OVER, SERVE, WAIT, ExecutorContract, python
+from darkroom.testing.executor_bench import DEADLINE_S, OVER, SERVE, WAIT, python
+from darkroom.testing.executor_contract import ExecutorContract
 from tests.executors.bench import LocalBench, namespace_refused
 
 pytestmark = pytest.mark.slow

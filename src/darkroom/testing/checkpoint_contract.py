@@ -1,7 +1,7 @@
 """What every ``Executor`` must do with checkpoints. Subclass beside ``ExecutorContract``, with the same fixture."""
 
 from darkroom.executors.base import Checkpoints, Phase, Task
-from darkroom.testing.executor_contract import BUCKET, OVER, WAIT, Bench, python, until
+from darkroom.testing.executor_bench import BUCKET, OVER, WAIT, Bench, python, until
 
 KEPT = Checkpoints(BUCKET, "kept/")
 SAVE = """
