@@ -22,11 +22,11 @@ def test_unreadable_folders_go_too_and_links_are_not_followed(tmp_path: Path) ->
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o500)
     task = tmp_path / "task"
-    (task / "work/work/deep").mkdir(parents=True)
-    (task / "work/work/deep/file").write_text("x")
+    (task / "outer/inner/deep").mkdir(parents=True)
+    (task / "outer/inner/deep/file").write_text("x")
     (task / "link").symlink_to(outside)
-    (task / "work/work/deep").chmod(0)
-    (task / "work/work").chmod(0)
+    (task / "outer/inner/deep").chmod(0)
+    (task / "outer/inner").chmod(0)
     subprocess.run([sys.executable, "-c", AS_A_PLAIN_USER], cwd=tmp_path, check=True)
     assert not task.exists()
     assert outside.stat().st_mode & 0o777 == 0o500
