@@ -1,7 +1,6 @@
 """The native way against torch's own layers in double precision: answers, gradients and what the layer remembers."""
 
 import math
-import os
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from torch.nn import functional
 from darkroom.networks import batch_norm, catalogue
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.batch_norm import normalised, normalised_relu, normalised_relu_pooled
+from tests.networks.sameness import all_equal, by_threads, exit_code_of_child
 
 SHAPES = [(3, 4, 17, 9), (16, 8, 9, 9), (64, 40, 17, 17), (100, 3, 5, 7), (257, 2, 6, 6), (2048, 2, 3, 3), (1, 3, 4, 4)]
 CLAMPS = {"relu": None, "relu6": 6.0, "none": math.inf}
@@ -47,19 +47,17 @@ def near(found: Tensor | None, expected: Tensor | None) -> bool:
     return float((found.detach().double() - expected.detach()).abs().max() / expected.detach().abs().max()) < 1e-5
 
 
-@needs_native
-@pytest.mark.parametrize("clamp", CLAMPS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_it_is_what_torch_computes(shape: tuple[int, int, int, int], clamp: str, monkeypatch: Any) -> None:
+def assert_same(shape: tuple[int, int, int, int], ours: Any, torchs: Any, monkeypatch: Any) -> None:
+    """Answers, gradients and what the layer remembers, of a layer in float32 and of its twin in double precision."""
     torch.manual_seed(0)
     norm = layer(shape[0])
     exact = nn.BatchNorm2d(shape[0], eps=2e-5).double()
     exact.load_state_dict(norm.state_dict())
     x = photos(*shape).requires_grad_()
     z = x.detach().double().requires_grad_()
-    gradient = torch.randn_like(x)
     monkeypatch.setattr(norm, "forward", None)  # nothing may fall back unseen
-    y, w = ours(norm, x, clamp), torchs(exact, z, clamp)
+    y, w = ours(norm, x), torchs(exact, z)
+    gradient = torch.randn_like(y)
     y.backward(gradient)
     w.backward(gradient.double())
     assert near(y, w)
@@ -69,6 +67,13 @@ def test_it_is_what_torch_computes(shape: tuple[int, int, int, int], clamp: str,
     assert near(norm.running_mean, exact.running_mean)
     assert near(norm.running_var, exact.running_var)
     assert norm.num_batches_tracked == 1
+
+
+@needs_native
+@pytest.mark.parametrize("clamp", CLAMPS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_it_is_what_torch_computes(shape: tuple[int, int, int, int], clamp: str, monkeypatch: Any) -> None:
+    assert_same(shape, lambda n, x: ours(n, x, clamp), lambda n, x: torchs(n, x, clamp), monkeypatch)
 
 
 @needs_native
@@ -93,24 +98,10 @@ def test_what_goes_past_is_added_on_the_way_back(used: str) -> None:
 @needs_native
 @pytest.mark.parametrize("shape", [(3, 2, 5, 7), (64, 3, 20, 20), (40, 2, 9, 16), (17, 4, 8, 1)], ids=str)
 def test_pooled_it_is_what_torch_computes(shape: tuple[int, int, int, int], monkeypatch: Any) -> None:
-    torch.manual_seed(0)
-    norm = layer(shape[0])
-    exact = nn.BatchNorm2d(shape[0], eps=2e-5).double()
-    exact.load_state_dict(norm.state_dict())
-    x = photos(*shape).requires_grad_()
-    z = x.detach().double().requires_grad_()
-    monkeypatch.setattr(norm, "forward", None)  # nothing may fall back unseen
-    y, w = normalised_relu_pooled(norm, x), functional.max_pool2d(functional.relu(exact(z)), 3, stride=2, padding=1)
-    gradient = torch.randn(y.shape)
-    y.backward(gradient)
-    w.backward(gradient.double())
-    assert near(y, w)
-    assert near(x.grad, z.grad)
-    assert near(norm.weight.grad, exact.weight.grad)
-    assert near(norm.bias.grad, exact.bias.grad)
-    assert near(norm.running_mean, exact.running_mean)
-    assert near(norm.running_var, exact.running_var)
-    assert norm.num_batches_tracked == 1
+    def pooled(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        return functional.max_pool2d(functional.relu(norm(x)), 3, stride=2, padding=1)
+
+    assert_same(shape, normalised_relu_pooled, pooled, monkeypatch)
 
 
 def test_pooled_evaluation_is_left_to_torch() -> None:
@@ -125,32 +116,20 @@ def test_the_number_of_threads_changes_no_bit(way: Any) -> None:
     torch.manual_seed(0)
     x, norm = photos(48, 16, 40, 40).requires_grad_(), layer(48)
     gradient = torch.randn(way(norm, x).shape)
-    found = []
-    for threads in (1, 2, 3, 7, 1):
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            x.grad = norm.weight.grad = None
-            y = way(norm, x)
-            y.backward(gradient)
-        finally:
-            torch.set_num_threads(before)
-        assert x.grad is not None
-        assert norm.weight.grad is not None
-        found.append((y.detach().clone(), x.grad.clone(), norm.weight.grad.clone()))
-    for others in found[1:]:
-        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+    def compute() -> list[Tensor | None]:
+        x.grad = norm.weight.grad = None
+        y = way(norm, x)
+        y.backward(gradient)
+        return [y, x.grad, norm.weight.grad]
+
+    assert all_equal(by_threads(compute))
 
 
 @needs_native
 def test_a_forked_child_has_threads_of_its_own() -> None:
     x, norm = photos(16, 64, 32, 32), layer(16)
-    normalised(norm, x)
-    child = os.fork()
-    if child == 0:
-        normalised(norm, x)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert exit_code_of_child(lambda: normalised(norm, x)) == 0
 
 
 @needs_native

@@ -1,6 +1,5 @@
 """The quick convolution against torch's own in double precision: answers and gradients, on every kind of processor."""
 
-import os
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from torch.nn import functional
 from darkroom.networks import catalogue, conv3x3, native
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.conv3x3 import convolved
+from tests.networks.sameness import all_equal, by_threads, exit_code_of_child
 
 SHAPES = [  # images, inputs, outputs, height, width
     (2, 32, 32, 16, 16),
@@ -28,13 +28,10 @@ ROUNDING = 5e-5  # of the largest number; torch's own is a tenth of that
 needs_native = pytest.mark.skipif(not conv3x3.is_native(), reason="conv3x3.c was not built, or not for this processor")
 
 
-@pytest.fixture(params=[16, 8], ids=["AVX-512", "AVX2"])
-def lanes(request: Any, monkeypatch: Any) -> int:
-    wanted = int(request.param)
-    if native.lanes() < wanted:
-        pytest.skip(f"this processor has no registers of {wanted} numbers")
-    monkeypatch.setattr(conv3x3, "lanes", lambda: wanted)
-    return wanted
+@pytest.fixture(params=[count for count in (16, 8) if count <= native.lanes()])
+def lanes(request: Any, monkeypatch: Any) -> None:
+    """AVX-512's registers of 16 numbers and AVX2's of 8, as far as this processor has them."""
+    monkeypatch.setattr(conv3x3, "lanes", lambda: request.param)
 
 
 def layer(inputs: int, outputs: int) -> nn.Conv2d:
@@ -56,7 +53,7 @@ def near(found: Tensor | None, expected: Tensor | None) -> bool:
 @needs_native
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("filters", [torch.channels_last, torch.contiguous_format], ids=["last", "first"])
-def test_it_is_what_torch_computes(shape: tuple[int, ...], filters: Any, lanes: int, monkeypatch: Any) -> None:
+def test_it_is_what_torch_computes(shape: tuple[int, ...], filters: Any, lanes: None, monkeypatch: Any) -> None:
     torch.manual_seed(0)
     images, inputs, outputs, height, width = shape
     conv = layer(inputs, outputs).to(memory_format=filters)
@@ -76,32 +73,24 @@ def test_it_is_what_torch_computes(shape: tuple[int, ...], filters: Any, lanes: 
 
 @needs_native
 @pytest.mark.parametrize("shape", [(4, 32, 64, 30, 30), (6, 128, 128, 9, 9)], ids=str)
-def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...], lanes: int) -> None:
+def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...], lanes: None) -> None:
     torch.manual_seed(0)
     images, inputs, outputs, height, width = shape
-    x, conv, gradient = pixels(images, inputs, height, width), layer(inputs, outputs), pixels(1, 1, 1, 1)
-    x.requires_grad_()
+    conv, x = layer(inputs, outputs), pixels(images, inputs, height, width).requires_grad_()
     gradient = pixels(images, outputs, height, width)
-    found = []
-    for threads in (1, 2, 3, 7, 1):
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            x.grad = conv.weight.grad = None
-            y = convolved(conv, x)
-            y.backward(gradient)
-        finally:
-            torch.set_num_threads(before)
-        assert x.grad is not None
-        assert conv.weight.grad is not None
-        found.append((y.detach(), x.grad, conv.weight.grad))
-    for others in found[1:]:
-        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+    def compute() -> list[Tensor | None]:
+        x.grad = conv.weight.grad = None
+        y = convolved(conv, x)
+        y.backward(gradient)
+        return [y, x.grad, conv.weight.grad]
+
+    assert all_equal(by_threads(compute))
 
 
 @needs_native
 @pytest.mark.parametrize("shape", [(3, 32, 64, 13, 22), (2, 128, 128, 16, 16)], ids=str)
-def test_what_goes_past_is_added(shape: tuple[int, ...], lanes: int) -> None:
+def test_what_goes_past_is_added(shape: tuple[int, ...], lanes: None) -> None:
     torch.manual_seed(0)
     images, inputs, outputs, height, width = shape
     conv, x, more = (
@@ -143,12 +132,7 @@ def test_what_is_no_number_is_told_on() -> None:
 @needs_native
 def test_a_forked_child_has_threads_of_its_own() -> None:
     x, conv = pixels(4, 32, 32, 32), layer(32, 32)
-    convolved(conv, x)
-    child = os.fork()
-    if child == 0:
-        convolved(conv, x)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert exit_code_of_child(lambda: convolved(conv, x)) == 0
 
 
 CHANGES = {
