@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,6 +56,15 @@ class Host(subprocess.Popen[str]):
         if kind is not None:
             self.kill()
         super().__exit__(kind, *rest)
+
+    def stop_at(self, text: str) -> str:
+        """Ask it to stop when a line has that text; gives what it prints from then on."""
+        assert self.stdout is not None
+        for line in self.stdout:
+            if text in line:
+                break
+        self.send_signal(signal.SIGTERM)
+        return self.stdout.read()
 
 
 def ended(processes: Sequence[Host]) -> tuple[list[int], list[str]]:

@@ -192,11 +192,7 @@ def test_hosts_with_images_of_their_own_take_the_same_number_of_batches(tmp_path
 def test_a_host_that_waits_for_the_others_stops_at_once_when_asked(tmp_path):
     jobs = gang(tmp_path, 2, photos)
     with meeting() as place, jobs[1].start(**place) as process:
-        for line in process.stdout:
-            if "meets the others at" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
+        rest = process.stop_at("meets the others at")
     assert process.returncode == exits.STOPPED, rest
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 
 import pytest
 
@@ -101,11 +100,7 @@ def test_a_job_from_its_first_line_to_its_model(job):
 def test_sigterm_during_training_leaves_a_model(job):
     job.settings(epochs=10000, mini_batch_size=8).colours(train=32, validation=0)
     with job.start(DARKROOM_SPEEDOMETER="1") as process:
-        for line in process.stdout:
-            if "Epoch[0] Batch" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
+        rest = process.stop_at("Epoch[0] Batch")
     assert process.returncode == exits.STOPPED, rest
     assert "Saved checkpoint to" in rest
     assert "Stopped by request; the model stored so far is kept." in rest
@@ -116,11 +111,7 @@ def test_sigterm_before_training_ends_the_job_at_once(job):
     job.settings().colours(train=32, validation=0)
     os.mkfifo(job.base / "input" / "config" / "inputdataconfig.json")  # reading it waits for somebody who writes
     with job.start() as process:
-        for line in process.stdout:
-            if "Final configuration" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
+        rest = process.stop_at("Final configuration")
     assert process.returncode == exits.STOPPED, rest
     assert "Stopped by request." in rest
     assert not (job.base / "model").exists()

@@ -108,11 +108,7 @@ def test_sigterm_leaves_a_checkpoint_that_another_job_goes_on_from(job, run, tmp
     shutil.copytree(job.base / "input", whole.base / "input")
     expected = numbers(run(SAGEMAKER_BASE_DIR=str(whole.base), DARKROOM_SPEEDOMETER="1")[1])
     with job.start(DARKROOM_CHECKPOINTS="1", DARKROOM_SPEEDOMETER="1") as process:
-        for line in process.stdout:
-            if "Epoch[0] Batch" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
+        rest = process.stop_at("Epoch[0] Batch")
     assert process.returncode == exits.STOPPED, rest
     assert any(name.endswith(".params") for name in job.model)
     again = moved(job, tmp_path / "again", job.base / "checkpoints")
