@@ -23,18 +23,14 @@ typedef struct {
     float *room;  /* (threads, width, channels) */
 } Work;
 
-typedef struct {
-    const float *from; /* NULL beyond the border */
-} Tap;
-
 static int64_t out_of(int64_t side) { return (side + 1) / 2; }
 
-/* The nine pixels that an answer sees. */
-static void find_taps(Tap *taps, const Work *w, int64_t image, int64_t top, int64_t left) {
+/* The nine pixels that an answer sees; NULL beyond the border. */
+static void find_taps(const float **taps, const Work *w, int64_t image, int64_t top, int64_t left) {
     for (int64_t h = 2 * top - 1; h < 2 * top + 2; h++)
         for (int64_t v = 2 * left - 1; v < 2 * left + 2; v++, taps++) {
             const int inside = h >= 0 && h < w->height && v >= 0 && v < w->width;
-            taps->from = inside ? w->x + ((image * w->height + h) * w->width + v) * w->channels : NULL;
+            *taps = inside ? w->x + ((image * w->height + h) * w->width + v) * w->channels : NULL;
         }
 }
 
@@ -42,14 +38,14 @@ static int64_t place_of(const Work *w, int64_t image, int64_t top, int64_t left)
     return ((image * w->out_height + top) * w->out_width + left) * w->channels;
 }
 
-FAST static void forward_pixel(const Work *w, const Tap *taps, float *restrict y, uint8_t *restrict winner) {
+FAST static void forward_pixel(const Work *w, const float *const *taps, float *restrict y, uint8_t *restrict winner) {
     const float *restrict scale = w->scale, *restrict shift = w->shift;
     const int64_t channels = w->channels;
     float best[channels];
     int32_t arg[channels];
     for (int64_t c = 0; c < channels; c++) best[c] = -INFINITY, arg[c] = 0;
     for (int tap = 0; tap < 9; tap++) {
-        const float *restrict x = taps[tap].from;
+        const float *restrict x = taps[tap];
         if (!x) continue;
         for (int64_t c = 0; c < channels; c++) {
             const float value = x[c] * scale[c] + shift[c];
@@ -64,7 +60,7 @@ FAST static void forward_pixel(const Work *w, const Tap *taps, float *restrict y
 
 static void forward_image(const void *given, int64_t image, int worker) {
     const Work *w = given;
-    Tap taps[9];
+    const float *taps[9];
     for (int64_t top = 0; top < w->out_height; top++)
         for (int64_t left = 0; left < w->out_width; left++) {
             const int64_t place = place_of(w, image, top, left);
@@ -84,12 +80,12 @@ FAST static void take_gradient(const Work *w, int64_t place, float *restrict gra
     for (int64_t c = 0; c < w->channels; c++) arg[c] = winner[c];
 }
 
-FAST static void gather_pixel(const Work *w, const Tap *taps, const float *restrict gradient,
+FAST static void gather_pixel(const Work *w, const float *const *taps, const float *restrict gradient,
                               const int32_t *restrict arg, float *restrict total, float *restrict product) {
     const float *restrict mean = w->mean;
     for (int64_t c = 0; c < w->channels; c++) total[c] += gradient[c];
     for (int tap = 0; tap < 9; tap++) {
-        const float *restrict x = taps[tap].from;
+        const float *restrict x = taps[tap];
         if (!x) continue;
         for (int64_t c = 0; c < w->channels; c++) {
             const float part = gradient[c] * (x[c] - mean[c]);
@@ -105,7 +101,7 @@ static void gather_image(const void *given, int64_t image, int worker) {
     double *sums = w->sums + image * 2 * channels;
     float gradient[channels], part[2][channels];
     int32_t arg[channels];
-    Tap taps[9];
+    const float *taps[9];
     memset(sums, 0, 2 * channels * sizeof(double));
     for (int64_t top = 0; top < w->out_height; top++) {
         memset(part, 0, sizeof(part));
