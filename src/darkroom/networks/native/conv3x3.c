@@ -15,6 +15,7 @@
 #include "threads.h"
 
 #define POINTS 36
+#define CUT 4              /* of the six points along a side: the one that tiles of three pixels lack */
 #define PADDING 16         /* numbers between points, which would otherwise fight for the same places of a cache */
 #define CACHED (1 << 18)   /* numbers: points up to so many stay in the second-level cache */
 #define SMALL_SUMS (1 << 18) /* numbers: a thread's own sums up to so many do */
@@ -25,10 +26,12 @@ typedef struct {
     int lanes;
     void (*filter)(float *out, int64_t step, const float *taps, int64_t count);
     void (*taps)(float *out, const float *in, int64_t step, int64_t splits, int64_t count);
-    void (*input)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels);
+    void (*input)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels, int tall,
+                  int wide);
     void (*output)(float *const *to, const float *const *more, const float *in, int64_t step, int64_t channels,
-                   int64_t next);
-    void (*gradient)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels);
+                   int64_t next, int tall, int wide);
+    void (*gradient)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels,
+                     int tall, int wide);
     void (*product)(float *out, const float *a, int64_t rows, int64_t depth, const float *b, int64_t width);
     void (*outer)(float *out, int add, const float *a, int64_t rows, const float *b, int64_t width, int64_t depth,
                   int64_t step);
@@ -65,34 +68,81 @@ static const Kernels *kernels_for(int lanes) { return NULL; }
 
 #endif
 
+/* Along a side: tiles of four pixels, then tiles of three. */
+typedef struct {
+    int64_t whole, cut;
+} Side;
+
+/* Tiles lie by kinds, so that those which have a point are neighbours: cut from above only, whole, cut from the left only,
+ * cut both ways. */
+enum { KINDS = 4 };
+
 typedef struct {
     const Kernels *kernels;
     int64_t images, height, width, inputs, outputs;
-    int64_t down, across, tiles; /* of an image; of all */
-    const float *zeros;          /* what lies beyond the border */
+    Side down, across;
+    int64_t ends[KINDS]; /* of each kind of tiles, of all images */
+    int64_t tiles;
+    const float *zeros; /* what lies beyond the border */
 } Layer;
 
+typedef struct {
+    int64_t image, top, left;
+    int tall, wide; /* 4 or 3 */
+} Tile;
+
+static int64_t less(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t more(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static Side side_of(int64_t pixels) {
+    const int64_t tiles = (pixels + 3) / 4, cut = less(4 * tiles - pixels, tiles);
+    return (Side){tiles - cut, cut};
+}
+
 static int lay_out(Layer *layer, int lanes) {
-    const int64_t most = layer->inputs > layer->outputs ? layer->inputs : layer->outputs;
     layer->kernels = kernels_for(lanes);
-    layer->down = (layer->height + 3) / 4;
-    layer->across = (layer->width + 3) / 4;
-    layer->tiles = layer->images * layer->down * layer->across;
-    layer->zeros = calloc(most, sizeof(float));
+    layer->down = side_of(layer->height);
+    layer->across = side_of(layer->width);
+    const Side down = layer->down, across = layer->across;
+    const int64_t counts[KINDS] = {down.cut * across.whole, down.whole * across.whole, down.whole * across.cut,
+                                   down.cut * across.cut};
+    layer->tiles = 0;
+    for (int kind = 0; kind < KINDS; kind++) layer->ends[kind] = layer->tiles += layer->images * counts[kind];
+    layer->zeros = calloc(more(layer->inputs, layer->outputs), sizeof(float));
     return layer->kernels && layer->zeros;
 }
 
-static int64_t less(int64_t a, int64_t b) { return a < b ? a : b; }
+static Tile tile_at(const Layer *layer, int64_t number) {
+    int kind = 0;
+    while (number >= layer->ends[kind]) kind++;
+    if (kind) number -= layer->ends[kind - 1];
+    const int tall = kind == 1 || kind == 2 ? 4 : 3, wide = kind < 2 ? 4 : 3;
+    const int64_t rows = tall == 4 ? layer->down.whole : layer->down.cut;
+    const int64_t columns = wide == 4 ? layer->across.whole : layer->across.cut;
+    const int64_t row = number / columns % rows, column = number % columns;
+    return (Tile){.image = number / columns / rows,
+                  .top = tall == 4 ? 4 * row : 4 * layer->down.whole + 3 * row,
+                  .left = wide == 4 ? 4 * column : 4 * layer->across.whole + 3 * column,
+                  .tall = tall,
+                  .wide = wide};
+}
 
-/* Where the pixels of a tile lie: side x side of them, from `edge` before the tile's corner on. */
-static void find_pixels(const float **pixels, const Layer *layer, const float *x, int64_t channels, int64_t tile,
+/* The first of the tiles from `begin` to `end` that have the point; gives how many do. */
+static int64_t tiles_with(const Layer *layer, int point, int64_t begin, int64_t end, int64_t *first) {
+    const int tall = point / 6 == CUT, wide = point % 6 == CUT;
+    *first = less(more(begin, tall ? layer->ends[0] : 0), end);
+    return more(less(end, wide ? layer->ends[1] : tall ? layer->ends[2] : layer->tiles) - *first, 0);
+}
+
+/* Where a tile's pixels lie: tall x wide of a square of `side`, from `edge` before the tile's corner on. */
+static void find_pixels(const float **pixels, const Layer *layer, const float *x, int64_t channels, const Tile *tile,
                         int side, int edge) {
-    const int64_t image = tile / (layer->down * layer->across);
-    const int64_t top = tile / layer->across % layer->down * 4 - edge, left = tile % layer->across * 4 - edge;
-    for (int64_t h = top; h < top + side; h++)
-        for (int64_t w = left; w < left + side; w++) {
+    for (int64_t row = 0; row < tile->tall + 2 * edge; row++)
+        for (int64_t column = 0; column < tile->wide + 2 * edge; column++) {
+            const int64_t h = tile->top - edge + row, w = tile->left - edge + column;
             const int inside = h >= 0 && h < layer->height && w >= 0 && w < layer->width;
-            *pixels++ = inside ? x + ((image * layer->height + h) * layer->width + w) * channels : layer->zeros;
+            const int64_t place = (tile->image * layer->height + h) * layer->width + w;
+            pixels[row * side + column] = inside ? x + place * channels : layer->zeros;
         }
 }
 
@@ -164,18 +214,26 @@ static void convolve(const void *given, int64_t item, int worker) {
     float *in = f->room + worker * f->room_size, *out = in + POINTS * in_step, *nowhere = out + POINTS * out_step;
     const float *pixels[POINTS];
     for (int64_t t = 0; t < count; t++) {
-        find_pixels(pixels, layer, f->x, inputs, begin + t, 6, 1);
-        kernels->input(in + t * inputs, in_step, 2 * kernels->lanes, pixels, inputs);
+        const Tile tile = tile_at(layer, begin + t);
+        find_pixels(pixels, layer, f->x, inputs, &tile, 6, 1);
+        kernels->input(in + t * inputs, in_step, 2 * kernels->lanes, pixels, inputs, tile.tall, tile.wide);
     }
-    for (int p = 0; p < POINTS; p++)
-        kernels->product(out + p * out_step, in + p * in_step, count, inputs,
-                         f->filters + p * (inputs * outputs + PADDING) + first * inputs, f->part);
+    for (int p = 0; p < POINTS; p++) {
+        int64_t with;
+        const int64_t rows = tiles_with(layer, p, begin, begin + count, &with);
+        kernels->product(out + p * out_step + (with - begin) * f->part, in + p * in_step + (with - begin) * inputs, rows,
+                         inputs, f->filters + p * (inputs * outputs + PADDING) + first * inputs, f->part);
+    }
     for (int64_t t = 0; t < count; t++) {
+        const Tile tile = tile_at(layer, begin + t);
         float *to[16];
-        find_pixels(pixels, layer, f->y, outputs, begin + t, 4, 0);
-        for (int i = 0; i < 16; i++) to[i] = pixels[i] == layer->zeros ? nowhere : (float *)pixels[i] + first;
-        if (f->more) find_pixels(pixels, layer, f->more + first, outputs, begin + t, 4, 0);
-        kernels->output(to, f->more ? pixels : NULL, out + t * f->part, out_step, f->part, 4 * outputs);
+        find_pixels(pixels, layer, f->y, outputs, &tile, 4, 0);
+        for (int h = 0; h < tile.tall; h++)
+            for (int w = 4 * h; w < 4 * h + tile.wide; w++)
+                to[w] = pixels[w] == layer->zeros ? nowhere : (float *)pixels[w] + first;
+        if (f->more) find_pixels(pixels, layer, f->more + first, outputs, &tile, 4, 0);
+        kernels->output(to, f->more ? pixels : NULL, out + t * f->part, out_step, f->part, 4 * outputs, tile.tall,
+                        tile.wide);
     }
 }
 
@@ -218,14 +276,16 @@ typedef struct {
     int64_t begin, end;               /* the chunk at hand */
 } Backward;
 
-static void transform_tile(const Backward *b, int64_t tile) {
+static void transform_tile(const Backward *b, int64_t number) {
     const Layer *layer = &b->layer;
+    const Kernels *kernels = layer->kernels;
+    const Tile tile = tile_at(layer, number);
     const float *pixels[POINTS];
-    const int64_t place = (tile - b->begin) * b->panel, panel_step = b->chunk * b->panel;
-    find_pixels(pixels, layer, b->x, layer->inputs, tile, 6, 1);
-    layer->kernels->input(b->points + place, b->in_step, panel_step, pixels, layer->inputs);
-    find_pixels(pixels, layer, b->dy, layer->outputs, tile, 4, 0);
-    layer->kernels->gradient(b->gradients + place, b->out_step, panel_step, pixels, layer->outputs);
+    const int64_t place = (number - b->begin) * b->panel, panel_step = b->chunk * b->panel;
+    find_pixels(pixels, layer, b->x, layer->inputs, &tile, 6, 1);
+    kernels->input(b->points + place, b->in_step, panel_step, pixels, layer->inputs, tile.tall, tile.wide);
+    find_pixels(pixels, layer, b->dy, layer->outputs, &tile, 4, 0);
+    kernels->gradient(b->gradients + place, b->out_step, panel_step, pixels, layer->outputs, tile.tall, tile.wide);
 }
 
 enum { TILES = 16 };
@@ -239,9 +299,14 @@ static void transform_tiles(const void *given, int64_t block, int worker) {
 static void add_point(const void *given, int64_t point, int worker) {
     const Backward *b = given;
     const int64_t inputs = b->layer.inputs, outputs = b->layer.outputs;
-    b->layer.kernels->outer(b->sums + point * (inputs * outputs + PADDING), b->begin % b->split > 0,
-                            b->gradients + point * b->out_step, outputs, b->points + point * b->in_step, inputs,
-                            b->end - b->begin, b->chunk * b->panel);
+    const int goes_on = b->begin % b->split > 0; /* otherwise the sums begin, be it with zeros */
+    int64_t with;
+    const int64_t count = tiles_with(&b->layer, (int)point, b->begin, b->end, &with);
+    if (goes_on && !count) return;
+    b->layer.kernels->outer(b->sums + point * (inputs * outputs + PADDING), goes_on,
+                            b->gradients + point * b->out_step + (with - b->begin) * b->panel, outputs,
+                            b->points + point * b->in_step + (with - b->begin) * b->panel, inputs, count,
+                            b->chunk * b->panel);
 }
 
 /* A split from its first tile to its last, by one thread. */

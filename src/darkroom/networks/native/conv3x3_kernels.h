@@ -3,10 +3,25 @@
 
 #include "products.h"
 
-/* ---- Lavin and Gray's F(4x4, 3x3): the transforms of one tile ---- */
+/* ---- Lavin and Gray's F(4x4, 3x3): the transforms of one tile ----
+ *
+ * Along a side that is no multiple of four, some tiles have three pixels (`size` 3): F(3, 3) at five of the six points. The
+ * points of the filters are the same for both; what they differ by is in the transforms of the input. */
 
-/* out: 6 of x: 6, with strides */
-INLINE void NAME(input_line)(VEC *out, int out_step, const VEC *x) {
+/* Whether tiles of that size have the point. */
+INLINE int NAME(has)(int size, int point) { return size == 4 || point != CUT; }
+
+/* out: 6 of x: 6, with strides; of size 3 5 of 5 */
+INLINE void NAME(input_line)(VEC *out, int out_step, const VEC *x, int size) {
+    if (size == 3) {
+        const VEC odd = x[3] - x[1];
+        out[0] = 4 * (x[0] - x[2]) + 2 * odd;
+        out[out_step] = 3 * (x[3] - x[2]) - 6 * x[1];
+        out[2 * out_step] = x[3] - 3 * x[2] + 2 * x[1];
+        out[3 * out_step] = 4 * odd;
+        out[5 * out_step] = x[4] - x[2] - 2 * odd;
+        return;
+    }
     const VEC even = x[4] - 4 * x[2], odd = x[3] - 4 * x[1], near = x[4] - x[2], far = 2 * (x[3] - x[1]);
     out[0] = 4 * x[0] - 5 * x[2] + x[4];
     out[out_step] = even + odd;
@@ -16,24 +31,33 @@ INLINE void NAME(input_line)(VEC *out, int out_step, const VEC *x) {
     out[5 * out_step] = 4 * x[1] - 5 * x[3] + x[5];
 }
 
-/* out: 4 of x: 6 */
-INLINE void NAME(output_line)(VEC *out, int out_step, const VEC *x) {
-    const VEC even = x[1] + x[2], odd = x[1] - x[2], more = x[3] + x[4], less = x[3] - x[4];
+/* out: 4 of x: 6; of size 3 3 of 5 */
+INLINE void NAME(output_line)(VEC *out, int out_step, const VEC *x, int size) {
+    const VEC even = x[1] + x[2], odd = x[1] - x[2];
+    if (size == 3) {
+        out[0] = x[0] + even + x[3];
+        out[out_step] = odd + 2 * x[3];
+        out[2 * out_step] = even + 4 * x[3] + x[5];
+        return;
+    }
+    const VEC more = x[3] + x[4], less = x[3] - x[4];
     out[0] = x[0] + even + more;
     out[out_step] = odd + 2 * less;
     out[2 * out_step] = even + 4 * more;
     out[3 * out_step] = odd + 8 * less + x[5];
 }
 
-/* out: 6 of x: 4, the way of output_line back */
-INLINE void NAME(gradient_line)(VEC *out, int out_step, const VEC *x) {
-    const VEC even = x[0] + x[2], odd = x[1] + x[3], wide = x[0] + 4 * x[2], far = 2 * x[1] + 8 * x[3];
+/* out: 6 of x: 4, or 5 of 3, the way of output_line back */
+INLINE void NAME(gradient_line)(VEC *out, int out_step, const VEC *x, int size) {
+    const VEC even = x[0] + x[2], wide = x[0] + 4 * x[2];
+    VEC odd = x[1], far = 2 * x[1];
+    if (size == 4) odd += x[3], far += 8 * x[3];
     out[0] = x[0];
     out[out_step] = even + odd;
     out[2 * out_step] = even - odd;
     out[3 * out_step] = wide + far;
-    out[4 * out_step] = wide - far;
-    out[5 * out_step] = x[3];
+    if (size == 4) out[4 * out_step] = wide - far;
+    out[5 * out_step] = x[size - 1];
 }
 
 /* out: 6 of taps: 3 */
@@ -91,39 +115,44 @@ TARGET static void NAME(taps)(float *restrict out, const float *restrict in, int
     }
 }
 
-/* 36 points of 6x6 pixels, `step` apart; of their channels each PANEL lies `panel_step` behind the one before. The tile to
+/* points of 6x6 pixels, `step` apart; of their channels each PANEL lies `panel_step` behind the one before. The tile to
  * the right is asked for. */
-TARGET static void NAME(input)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
-                               int64_t channels) {
+INLINE void NAME(input_tile)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
+                             int64_t channels, int tall, int wide) {
     for (int64_t c = 0; c < channels; c += LANES) {
         float *out = points + c / PANEL * panel_step + c % PANEL;
         VEC half[36], line[6];
-        for (int w = 0; w < 6; w++) {
-            for (int h = 0; h < 6; h++) {
+        for (int w = 0; w < wide + 2; w++) {
+            for (int h = 0; h < tall + 2; h++) {
                 line[h] = NAME(load)(from[h * 6 + w] + c);
                 if (w >= 2) __builtin_prefetch(from[h * 6 + w] + c + 4 * channels);
             }
-            NAME(input_line)(half + w, 6, line);
+            NAME(input_line)(half + w, 6, line, tall);
         }
         for (int h = 0; h < 6; h++) {
-            NAME(input_line)(line, 1, half + 6 * h);
-            for (int w = 0; w < 6; w++) NAME(store)(out + (h * 6 + w) * step, line[w]);
+            if (!NAME(has)(tall, h)) continue;
+            NAME(input_line)(line, 1, half + 6 * h, wide);
+            for (int w = 0; w < 6; w++)
+                if (NAME(has)(wide, w)) NAME(store)(out + (h * 6 + w) * step, line[w]);
         }
     }
 }
 
-/* 4x4 pixels of 36 points, added to what lies at `more` if that is given; the tile to the right begins `next` numbers on */
-TARGET static void NAME(output)(float *const *to, const float *const *more, const float *restrict in, int64_t step,
-                                int64_t channels, int64_t next) {
+/* 4x4 pixels of their points, added to what lies at `more` if that is given; the tile to the right begins `next` numbers
+ * on */
+INLINE void NAME(output_tile)(float *const *to, const float *const *more, const float *restrict in, int64_t step,
+                              int64_t channels, int64_t next, int tall, int wide) {
     for (int64_t c = 0; c < channels; c += LANES) {
         VEC half[24], line[6];
         for (int w = 0; w < 6; w++) {
-            for (int h = 0; h < 6; h++) line[h] = NAME(load)(in + (h * 6 + w) * step + c);
-            NAME(output_line)(half + w, 6, line);
+            if (!NAME(has)(wide, w)) continue;
+            for (int h = 0; h < 6; h++)
+                if (NAME(has)(tall, h)) line[h] = NAME(load)(in + (h * 6 + w) * step + c);
+            NAME(output_line)(half + w, 6, line, tall);
         }
-        for (int h = 0; h < 4; h++) {
-            NAME(output_line)(line, 1, half + 6 * h);
-            for (int w = 0; w < 4; w++) {
+        for (int h = 0; h < tall; h++) {
+            NAME(output_line)(line, 1, half + 6 * h, wide);
+            for (int w = 0; w < wide; w++) {
                 const int pixel = h * 4 + w;
                 if (more) line[w] += NAME(load)(more[pixel] + c);
                 NAME(store)(to[pixel] + c, line[w]);
@@ -134,24 +163,48 @@ TARGET static void NAME(output)(float *const *to, const float *const *more, cons
     }
 }
 
-/* 36 points of the gradients of 4x4 pixels, which lie as those of `input` do */
-TARGET static void NAME(gradient)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
-                                  int64_t channels) {
+/* points of the gradients of 4x4 pixels, which lie as those of `input_tile` do */
+INLINE void NAME(gradient_tile)(float *restrict points, int64_t step, int64_t panel_step, const float *const *from,
+                                int64_t channels, int tall, int wide) {
     for (int64_t c = 0; c < channels; c += LANES) {
         float *out = points + c / PANEL * panel_step + c % PANEL;
         VEC half[24], line[6];
-        for (int w = 0; w < 4; w++) {
-            for (int h = 0; h < 4; h++) {
+        for (int w = 0; w < wide; w++) {
+            for (int h = 0; h < tall; h++) {
                 line[h] = NAME(load)(from[h * 4 + w] + c);
                 __builtin_prefetch(from[h * 4 + w] + c + 4 * channels);
             }
-            NAME(gradient_line)(half + w, 4, line);
+            NAME(gradient_line)(half + w, 4, line, tall);
         }
         for (int h = 0; h < 6; h++) {
-            NAME(gradient_line)(line, 1, half + 4 * h);
-            for (int w = 0; w < 6; w++) NAME(store)(out + (h * 6 + w) * step, line[w]);
+            if (!NAME(has)(tall, h)) continue;
+            NAME(gradient_line)(line, 1, half + 4 * h, wide);
+            for (int w = 0; w < 6; w++)
+                if (NAME(has)(wide, w)) NAME(store)(out + (h * 6 + w) * step, line[w]);
         }
     }
+}
+
+/* The same of tiles that are so tall and wide: 4 or 3. */
+#define OF_EVERY_SIZE(function, ...)                                                                                   \
+    if (tall == 4 && wide == 4) function(__VA_ARGS__, 4, 4);                                                           \
+    else if (tall == 4) function(__VA_ARGS__, 4, 3);                                                                   \
+    else if (wide == 4) function(__VA_ARGS__, 3, 4);                                                                   \
+    else function(__VA_ARGS__, 3, 3);
+
+TARGET static void NAME(input)(float *points, int64_t step, int64_t panel_step, const float *const *from,
+                               int64_t channels, int tall, int wide) {
+    OF_EVERY_SIZE(NAME(input_tile), points, step, panel_step, from, channels)
+}
+
+TARGET static void NAME(output)(float *const *to, const float *const *more, const float *in, int64_t step,
+                                int64_t channels, int64_t next, int tall, int wide) {
+    OF_EVERY_SIZE(NAME(output_tile), to, more, in, step, channels, next)
+}
+
+TARGET static void NAME(gradient)(float *points, int64_t step, int64_t panel_step, const float *const *from,
+                                  int64_t channels, int tall, int wide) {
+    OF_EVERY_SIZE(NAME(gradient_tile), points, step, panel_step, from, channels)
 }
 
 /* ---- products of matrices ---- */
@@ -191,5 +244,6 @@ static const Kernels NAME(kernels) = {LANES,          NAME(filter),  NAME(taps),
 #undef PANEL
 #undef INLINE
 #undef FITS
+#undef OF_EVERY_SIZE
 #undef UP_TO_14
 #undef ROWS_OF
