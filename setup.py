@@ -22,5 +22,13 @@ setup(
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,
         ),
+        Extension(
+            "darkroom.runtimes.native._native",
+            ["src/darkroom/runtimes/native/network.c"],
+            depends=sorted(map(str, Path("src/darkroom/runtimes/native").glob("*.h"))),
+            libraries=["pthread"],
+            extra_compile_args=["-O3", "-std=gnu11"],
+            optional=True,
+        ),
     ]
 )

@@ -23,6 +23,10 @@ from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
 FLOAT32, BFLOAT16 = "fp32", "bf16"
 
 
+class Unsupported(UnusableArtifact):
+    """This runtime does not do what the model asks for, or not on this machine; another one may. One sentence."""
+
+
 class ArrayMismatch(ValueError):
     """The array does not fit the model's input; send one of the shape and type that the message names."""
 

@@ -34,14 +34,14 @@ def scan(data: bytes | memoryview) -> frozenset[str]:
     """The operators of the file's graph. Raises ScanError."""
     if not 0 < len(data) <= MAX_BYTES:
         raise ScanError(f"it has {len(data)} bytes; expected 1 to {MAX_BYTES}")
-    fields = list(_fields(memoryview(data)))
-    graphs = [value for number, value in fields if number == _GRAPH]
+    parts = list(fields(memoryview(data)))
+    graphs = [value for number, value in parts if number == _GRAPH]
     if len(graphs) != 1 or not isinstance(graphs[0], memoryview):
         raise ScanError("it is no ONNX model: it has no graph")
-    if any(number == _FUNCTIONS for number, _ in fields):
+    if any(number == _FUNCTIONS for number, _ in parts):
         raise ScanError("it defines functions of its own; expected a plain graph")
     found = set()
-    for number, value in _fields(graphs[0]):
+    for number, value in fields(graphs[0]):
         if number == _NODE:
             found.add(_node(value))
         elif number == _INITIALIZER:
@@ -53,11 +53,11 @@ def scan(data: bytes | memoryview) -> frozenset[str]:
 
 def _node(value: int | memoryview) -> str:
     operator, domain = "", ""
-    for number, part in _fields(_message(value)):
+    for number, part in fields(message(value)):
         if number == _OP_TYPE:
-            operator = bytes(_message(part)).decode("utf-8", "replace")
+            operator = bytes(message(part)).decode("utf-8", "replace")
         elif number == _DOMAIN:
-            domain = bytes(_message(part)).decode("utf-8", "replace")
+            domain = bytes(message(part)).decode("utf-8", "replace")
         elif number == _ATTRIBUTE:
             _check_attribute(part)
     if operator not in OPERATORS or domain not in ("", "ai.onnx"):
@@ -66,7 +66,7 @@ def _node(value: int | memoryview) -> str:
 
 
 def _check_attribute(value: int | memoryview) -> None:
-    for number, part in _fields(_message(value)):
+    for number, part in fields(message(value)):
         if number in _SUBGRAPHS:
             raise ScanError("it holds graphs within its graph, or sparse tensors; expected a plain graph")
         if number == _TENSOR:
@@ -74,19 +74,20 @@ def _check_attribute(value: int | memoryview) -> None:
 
 
 def _check_tensor(value: int | memoryview) -> None:
-    for number, part in _fields(_message(value)):
+    for number, part in fields(message(value)):
         if number == _EXTERNAL or (number == _LOCATION and part != 0):
             raise ScanError("it refers to data in other files; expected all data in the file itself")
 
 
-def _message(value: int | memoryview) -> memoryview:
+def message(value: int | memoryview) -> memoryview:
+    """Raises ScanError for a number."""
     if not isinstance(value, memoryview):
         raise ScanError("it is no ONNX model: a message was expected where there is a number")
     return value
 
 
-def _fields(view: memoryview) -> Iterator[Field]:
-    """(number, value) of one protobuf message. Raises ScanError where it ends too early."""
+def fields(view: memoryview) -> Iterator[Field]:
+    """(number, value) of one protobuf message; texts and floats are bytes. Raises ScanError where it ends too early."""
     place = 0
     while place < len(view):
         key, place = _varint(view, place)

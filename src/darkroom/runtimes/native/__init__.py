@@ -1,0 +1,44 @@
+"""Quantised networks by kernels of our own: the plan is made here, in Python, and C runs it (``network.h``).
+
+``simplify`` and ``chains`` read an ONNX graph as a list of layers, ``planes`` and ``packing`` give each tensor and
+weight a place in memory, ``plan`` writes down the steps, ``runtime`` runs them. What none of them knows is
+``Unsupported``, and another runtime takes it.
+"""
+
+import ctypes
+import functools
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from darkroom.runtimes.native.structures import Step
+
+NEEDS = "it needs a processor with AVX-512 VNNI, and a C compiler where Darkroom is installed"
+
+_POINTER = ctypes.c_void_p
+_CALLS: dict[str, tuple[list[Any], Any]] = {
+    "darkroom_network_able": ([], ctypes.c_int),
+    "darkroom_network_step_bytes": ([], ctypes.c_int64),
+    "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int], _POINTER),
+    "darkroom_network_free": ([_POINTER], None),
+    "darkroom_network_run": ([_POINTER] * 3, None),
+}
+
+
+@functools.cache
+def library() -> Any:
+    """The library, or None where it was not built (there was no C compiler) or is one of another version."""
+    for path in sorted(Path(__file__).parent.glob("_native*.so"))[:1]:
+        with suppress(OSError, AttributeError):
+            native = ctypes.CDLL(str(path))
+            for name, (arguments, answer) in _CALLS.items():
+                call = getattr(native, name)
+                call.argtypes, call.restype = arguments, answer
+            return native if native.darkroom_network_step_bytes() == ctypes.sizeof(Step) else None
+    return None
+
+
+def able() -> bool:
+    """Whether the library is there and this processor has what its kernels are made for."""
+    native = library()
+    return native is not None and bool(native.darkroom_network_able())

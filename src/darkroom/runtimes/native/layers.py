@@ -1,0 +1,176 @@
+"""A network as a list of layers, each with what becomes of its sums before they are written: no graph, no memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
+
+from darkroom.runtimes.native.structures import BYTES, FLOATS, LANES, LIMITS, WIDTHS
+
+
+@dataclass(frozen=True)
+class Shape:
+    channels: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What a byte stands for: value = scale · (byte - zero)."""
+
+    kind: int
+    scale: float
+    zero: int
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return LIMITS[self.kind]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as it lies in memory. ``levels`` None: in float32. ``group``: what channels are padded to."""
+
+    name: str
+    shape: Shape
+    levels: Levels | None = None
+    group: int = LANES
+
+    @property
+    def kind(self) -> int:
+        return self.levels.kind if self.levels else FLOATS
+
+    @property
+    def padded(self) -> int:
+        return -(-self.shape.channels // self.group) * self.group
+
+    @property
+    def pixel(self) -> int:
+        """Bytes."""
+        return self.padded * WIDTHS[self.kind]
+
+    @property
+    def border(self) -> int:
+        """The byte that stands for zero."""
+        return self.levels.zero if self.levels and self.kind == BYTES else 0
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """max(low, value · scale + shift); float64, one for each channel."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+    low: float = -inf
+
+    def then(self, scale: np.ndarray | float, shift: np.ndarray | float) -> "Affine":
+        """Only where there is no ``low`` yet, or ``scale`` and ``shift`` are one positive number each."""
+        low = self.low if self.low == -inf else float(self.low * scale + shift)
+        return Affine(self.scale * scale, self.shift * scale + shift, low)
+
+    def in_levels(self, levels: Levels) -> "Affine":
+        changed = self.then(1 / levels.scale, levels.zero)
+        return Affine(changed.scale, changed.shift, max(changed.low, levels.limits[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """``answer``: it is what the network answers, and lies where the call says."""
+
+    stored: Stored
+    affine: Affine
+    answer: bool = False
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A sum that goes through bytes before something is added to it."""
+
+    levels: Levels
+    positive: bool = False  # nothing below zero is left
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        low, high = (limit - self.levels.zero for limit in self.levels.limits)
+        return max(low, 0) if self.positive else low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """What becomes of a sum, in this order. ``through``: the second is written of what the first has rounded."""
+
+    affine: Affine
+    writes: Sequence[Write]
+    rounding: Rounding | None = None
+    other: Stored | None = None
+    least: float = -inf
+    through: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """``pads``: above, left, below, right."""
+
+    rows: int
+    columns: int
+    down: int = 1
+    right: int = 1
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """``table``: uint8 (channels, 256)."""
+
+    shape: Shape
+    table: np.ndarray
+    into: Stored
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """``weight``: int8 (outputs, channels, rows, columns)."""
+
+    input: Stored
+    weight: np.ndarray
+    window: Window
+    shape: Shape
+    ending: Ending
+
+
+@dataclass(frozen=True, eq=False)
+class Largest:
+    input: Stored
+    window: Window
+    into: Stored
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """Over all pixels."""
+
+    input: Stored
+    ending: Ending
+    shape: Shape = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", Shape(self.input.shape.channels, 1, 1))
+
+
+Layer = Photo | Convolution | Largest | Mean
+
+
+def reads(layer: Layer) -> list[Stored]:
+    if isinstance(layer, Photo):
+        return []
+    other = None if isinstance(layer, Largest) else layer.ending.other
+    return [layer.input, *([other] if other else [])]
+
+
+def writes(layer: Layer) -> list[Stored]:
+    """What it writes, but for the answer."""
+    if isinstance(layer, Photo | Largest):
+        return [layer.into]
+    return [write.stored for write in layer.ending.writes if not write.answer]

@@ -1,0 +1,71 @@
+"""Weights and numbers in the order that the kernels read them in, one behind the other in one piece of memory."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from darkroom.runtimes.native.memory import Memory
+from darkroom.runtimes.native.structures import GROUP, LANES, LINE
+
+Fill = Callable[[np.ndarray], None]  # writes into uint8 of the size that was asked for
+
+
+class Pack:
+    """First what is needed, then ``lay`` does it all."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._parts: list[tuple[int, int, Fill]] = []
+
+    def add(self, size: int, fill: Fill) -> int:
+        """Where it will lie, from the beginning."""
+        place = self.size
+        self._parts.append((place, size, fill))
+        self.size += -(-size // LINE) * LINE
+        return place
+
+    def numbers(self, values: np.ndarray) -> int:
+        """One float32 for each channel, and zeros for those that are padding."""
+        padded = np.zeros(whole_vectors(len(values)) * LANES, np.float32)
+        padded[: len(values)] = values
+        return self.array(padded)
+
+    def array(self, values: np.ndarray) -> int:
+        flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        return self.add(flat.size, lambda target: np.copyto(target, flat))
+
+    def weights(self, weight: np.ndarray, channels: int) -> int:
+        """int8 or float32 (outputs, inputs, rows, columns), with inputs padded to ``channels``, in their order."""
+        group = GROUP if weight.dtype == np.int8 else 1
+        outputs, _, rows, columns = weight.shape
+        size = whole_vectors(outputs) * LANES * rows * columns * channels * weight.itemsize
+        return self.add(size, lambda target: _pack(weight, channels, group, target))
+
+    def lay(self) -> Memory:
+        memory = Memory(max(self.size, LINE))
+        for place, size, fill in self._parts:
+            fill(memory.bytes[place : place + size])
+        self._parts.clear()  # and with them the file
+        return memory
+
+
+def whole_vectors(channels: int) -> int:
+    return -(-channels // LANES)
+
+
+def _pack(weight: np.ndarray, channels: int, group: int, target: np.ndarray) -> None:
+    """Pairs of vectors of outputs; within one, for each ``group`` of inputs of the window, the vectors side by side.
+
+    Four bytes are moved as one number.
+    """
+    outputs, inputs, rows, columns = weight.shape
+    vectors, run = whole_vectors(outputs), rows * columns * channels // group
+    padded = np.zeros((vectors * LANES, rows, columns, channels), weight.dtype)
+    padded[:outputs, :, :, :inputs] = weight.transpose(0, 2, 3, 1)
+    words = padded.reshape(vectors, LANES, run * group).view(np.uint32)
+    into = target.view(np.uint32)
+    pairs = vectors // 2
+    paired = into[: pairs * 2 * LANES * run].reshape(pairs, run, 2, LANES)
+    np.copyto(paired, words[: pairs * 2].reshape(pairs, 2, LANES, run).transpose(0, 3, 1, 2))
+    if vectors % 2:
+        np.copyto(into[pairs * 2 * LANES * run :].reshape(run, LANES), words[-1].T)

@@ -1,0 +1,227 @@
+"""Layers as the steps of ``network.h``: what they compute with is packed once, where their tensors lie differs for each
+context that runs them."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from darkroom.runtimes.base import Unsupported
+from darkroom.runtimes.native import folding, planes
+from darkroom.runtimes.native.layers import Convolution, Largest, Layer, Mean, Photo, Stored, Write
+from darkroom.runtimes.native.memory import Memory
+from darkroom.runtimes.native.packing import Pack, whole_vectors
+from darkroom.runtimes.native.planes import Planes
+from darkroom.runtimes.native.structures import (
+    CONVOLUTION,
+    FLOATS,
+    GROUP,
+    LANES,
+    LARGEST,
+    LIMITS,
+    MEAN,
+    PHOTO,
+    Epilogue,
+    Other,
+    Output,
+    Step,
+)
+
+MAX_PACKED = 1 << 31  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Where what an ending computes with lies among what is packed; None: nowhere."""
+
+    scale: int
+    shift: int
+    first: tuple[int, int] | None
+    second: tuple[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A layer and where its numbers lie."""
+
+    layer: Layer
+    weights: int = 0
+    ending: folding.Folded | None = None
+    numbers: Numbers | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """``memory``: weights and numbers, for all contexts."""
+
+    layers: Sequence[Packed]
+    memory: Memory
+    planes: Planes
+
+    def arena(self) -> Memory:
+        """Tensors of one context, their borders filled."""
+        arena = Memory(self.planes.size)
+        self.planes.fill(arena.bytes)
+        return arena
+
+    def steps(self, arena: Memory) -> "ctypes.Array[Step]":
+        kinds = {Photo: self._photo, Convolution: self._convolution, Largest: self._largest, Mean: self._mean}
+        call: Any
+        found = (Step * len(self.layers))()
+        for k, packed in enumerate(self.layers):
+            call = kinds[type(packed.layer)]
+            found[k] = call(packed, arena.address)
+        return found
+
+    def _photo(self, packed: Packed, arena: int) -> Step:
+        layer = packed.layer
+        assert isinstance(layer, Photo)
+        return Step(
+            kind=PHOTO,
+            rows=layer.shape.rows,
+            columns=layer.shape.columns,
+            vectors=1,
+            table=self.memory.address + packed.weights,
+            channels=layer.shape.channels,
+            end=Epilogue(first=self._output(layer.into, arena), least=-inf),
+        )
+
+    def _convolution(self, packed: Packed, arena: int) -> Step:
+        layer = packed.layer
+        assert isinstance(layer, Convolution)
+        form = self.planes.forms[layer.input.name]
+        window, above, left = layer.window, layer.window.pads[0], layer.window.pads[1]
+        together = 1 if layer.input.kind == FLOATS else GROUP
+        return Step(
+            kind=CONVOLUTION,
+            rows=layer.shape.rows,
+            columns=layer.shape.columns,
+            vectors=whole_vectors(layer.shape.channels),
+            input=self._address(layer.input, arena) - above * form.row - left * form.pixel,
+            input_row=window.down * form.row,
+            input_pixel=window.right * form.pixel,
+            window_row=form.row,
+            window_pixel=form.pixel,
+            window=window.rows,
+            run=window.columns * layer.input.padded // together,
+            input_type=layer.input.kind,
+            weights=self.memory.address + packed.weights,
+            end=self._epilogue(packed, arena),
+        )
+
+    def _largest(self, packed: Packed, arena: int) -> Step:
+        layer = packed.layer
+        assert isinstance(layer, Largest)
+        form = self.planes.forms[layer.input.name]
+        return Step(
+            kind=LARGEST,
+            rows=layer.into.shape.rows,
+            columns=layer.into.shape.columns,
+            vectors=layer.into.padded // LANES,
+            input=self._address(layer.input, arena),
+            input_row=layer.window.down * form.row,
+            input_pixel=layer.window.right * form.pixel,
+            window_row=form.row,
+            window_pixel=form.pixel,
+            window=layer.window.rows,
+            run=layer.window.columns,
+            input_type=layer.input.kind,
+            input_rows=form.rows,
+            input_columns=form.columns,
+            top=-layer.window.pads[0],
+            left=-layer.window.pads[1],
+            stride_down=layer.window.down,
+            stride_right=layer.window.right,
+            end=Epilogue(first=self._output(layer.into, arena), least=-inf),
+        )
+
+    def _mean(self, packed: Packed, arena: int) -> Step:
+        layer = packed.layer
+        assert isinstance(layer, Mean)
+        form = self.planes.forms[layer.input.name]
+        return Step(
+            kind=MEAN,
+            rows=1,
+            columns=1,
+            vectors=layer.input.padded // LANES,
+            input=self._address(layer.input, arena),
+            window_row=form.row,
+            window_pixel=form.pixel,
+            window=form.rows,
+            run=form.columns,
+            input_type=layer.input.kind,
+            end=self._epilogue(packed, arena),
+        )
+
+    def _epilogue(self, packed: Packed, arena: int) -> Epilogue:
+        ending, numbers = packed.ending, packed.numbers
+        assert ending is not None
+        assert numbers is not None
+        found = Epilogue(
+            scale=self.memory.address + numbers.scale,
+            shift=self.memory.address + numbers.shift,
+            least=ending.least,
+            first=self._written(ending.first, numbers.first, arena),
+            second_of_first=ending.through,
+        )
+        if ending.rounded:
+            found.rounds = 1
+            found.low, found.high, found.step = ending.rounded.low, ending.rounded.high, ending.rounded.step
+        if ending.added:
+            stored = ending.added.stored
+            form = self.planes.forms[stored.name]
+            address = self._address(stored, arena)
+            found.other = Other(address, form.row, form.pixel, ending.added.scale, ending.added.shift, stored.kind)
+        if ending.second:
+            found.second = self._written(ending.second, numbers.second, arena)
+        return found
+
+    def _written(self, write: Write, numbers: tuple[int, int] | None, arena: int) -> Output:
+        least = LIMITS[write.stored.kind][0] if write.stored.levels else -inf
+        if write.answer:
+            output = Output(None, 0, 0, None, None, write.affine.low, FLOATS)
+        else:
+            output = self._output(write.stored, arena)
+            output.low = max(write.affine.low, least)
+        if numbers:
+            output.scale, output.shift = (self.memory.address + place for place in numbers)
+        return output
+
+    def _output(self, stored: Stored, arena: int) -> Output:
+        form = self.planes.forms[stored.name]
+        return Output(self._address(stored, arena), form.row, form.pixel, type=stored.kind)
+
+    def _address(self, stored: Stored, arena: int) -> int:
+        return arena + self.planes.offsets[stored.name]
+
+
+def make(layers: Sequence[Layer]) -> Plan:
+    """Packs. Raises Unsupported."""
+    arranged = planes.arrange(layers)
+    pack = Pack()
+    packed = [_packed(pack, layer) for layer in layers]
+    if pack.size > MAX_PACKED:
+        raise Unsupported(f"its weights take {pack.size} bytes")
+    return Plan(packed, pack.lay(), arranged)
+
+
+def _packed(pack: Pack, layer: Layer) -> Packed:
+    if isinstance(layer, Photo):
+        return Packed(layer, pack.array(layer.table))
+    if isinstance(layer, Largest):
+        return Packed(layer)
+    ending = folding.fold(layer.ending)
+    weights = pack.weights(layer.weight, layer.input.padded) if isinstance(layer, Convolution) else 0
+    first = None if ending.first_as_is else _pair(pack, ending.first.affine.scale, ending.first.affine.shift)
+    second = _pair(pack, ending.second.affine.scale, ending.second.affine.shift) if ending.second else None
+    return Packed(layer, weights, ending, Numbers(*_pair(pack, ending.scale, ending.shift), first, second))
+
+
+def _pair(pack: Pack, scale: np.ndarray, shift: np.ndarray) -> tuple[int, int]:
+    limit = float(np.finfo(np.float32).max)
+    if not (np.abs(scale) < limit).all() or not (np.abs(shift) < limit).all():
+        raise Unsupported("it has scales that leave the range of float32")
+    return pack.numbers(scale), pack.numbers(shift)

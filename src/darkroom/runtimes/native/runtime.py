@@ -1,0 +1,114 @@
+"""Our own kernels as a runtime: quantised networks of the kinds that the compiler makes, a photo at a time."""
+
+import contextlib
+import ctypes
+import mmap
+import queue
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from darkroom import __version__
+from darkroom.runtimes import native, onnx_graph
+from darkroom.runtimes.artifact import Compiled, Tensor
+from darkroom.runtimes.base import FLOAT32, Model, Settings, Unsupported, check_array, probed
+from darkroom.runtimes.native import chains, plan
+from darkroom.runtimes.native.chains import Network
+from darkroom.runtimes.native.packing import whole_vectors
+from darkroom.runtimes.native.plan import Plan
+from darkroom.runtimes.native.simplify import simplify
+from darkroom.runtimes.native.structures import LANES
+from darkroom.runtimes.onnx_scan import ScanError
+
+
+class Native:
+    name = "native"
+    version = __version__
+
+    def load(self, artifact: Compiled, settings: Settings) -> Model:
+        """What is not quantised is in fp32, whatever ``settings`` prefers. Raises Unsupported."""
+        if not native.able():
+            raise Unsupported(f"the native runtime is not installed here; {native.NEEDS}")
+        try:
+            network, planned = _planned(artifact)
+        except (Unsupported, ScanError, OSError, ValueError) as error:
+            raise Unsupported(f"the native runtime cannot load {artifact.model.name}: {error}") from error
+        threads = settings.threads // settings.streams
+        contexts: queue.SimpleQueue[_Context] = queue.SimpleQueue()
+        for _ in range(settings.streams):
+            contexts.put(_Context(planned, threads))
+        return probed(_Loaded(artifact.input, artifact.output, FLOAT32, network, contexts), artifact.model.name)
+
+
+def _planned(artifact: Compiled) -> tuple[Network, Plan]:
+    """The file is let go of when its weights are packed."""
+    with open(artifact.model, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    graph = simplify(onnx_graph.read(memoryview(mapped)))
+    given = graph.input
+    if given.shape is None or (given.name, given.shape[1:]) != (artifact.input.name, artifact.input.shape[1:]):
+        raise Unsupported(f"it takes {given.name[:80]!r} of shape {given.shape}, and its record says {artifact.input}")
+    if artifact.input.dtype != "uint8" or artifact.input.shape[0] not in (None, 1):
+        raise Unsupported(f"its record says {artifact.input}; expected photos")
+    network = chains.read(graph)
+    if artifact.output.shape[1:] != (network.channels,):
+        raise Unsupported(f"it answers {network.channels} numbers, and its record says {artifact.output.shape}")
+    return network, plan.make(network.layers)
+
+
+class _Context:
+    """What one call computes in: tensors and threads of its own."""
+
+    def __init__(self, planned: Plan, threads: int) -> None:
+        library = native.library()
+        arena = planned.arena()
+        steps = planned.steps(arena)
+        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads)
+        if not self.network:
+            raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
+        self._run = library.darkroom_network_run
+        weakref.finalize(self, _free, library, self.network, planned.memory, arena)
+
+    def run(self, photo: np.ndarray, answer: np.ndarray) -> None:
+        """Both contiguous."""
+        self._run(self.network, photo.ctypes.data, answer.ctypes.data)
+
+
+def _free(library: ctypes.CDLL, network: int, *memory: object) -> None:
+    """``memory`` is what the network computes in: it stays until here."""
+    library.darkroom_network_free(network)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    input: Tensor
+    output: Tensor
+    precision: str
+    network: Network
+    contexts: "queue.SimpleQueue[_Context]"
+
+    def predict(self, array: np.ndarray) -> np.ndarray:
+        check_array(array, self.input)
+        photos = np.ascontiguousarray(array)
+        answers = np.empty((len(photos), whole_vectors(self.network.answers) * LANES), np.float32)
+        with self._context() as context:
+            for photo, answer in zip(photos, answers, strict=True):
+                context.run(photo, answer)
+        rows = [self._finished(row) for row in np.split(answers[:, : self.network.answers], len(answers))]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def _finished(self, row: np.ndarray) -> np.ndarray:
+        """One at a time: a product of matrices may round otherwise where there are more."""
+        for call in self.network.tail:
+            row = call(row)
+        return np.ascontiguousarray(row)
+
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[_Context]:
+        context = self.contexts.get()
+        try:
+            yield context
+        finally:
+            self.contexts.put(context)
