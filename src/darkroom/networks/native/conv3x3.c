@@ -24,6 +24,7 @@
 
 typedef struct {
     int lanes;
+    void (*turn)(float *to, int64_t to_row, const float *from, int64_t from_row);
     void (*filter)(float *out, int64_t step, const float *taps, int64_t count);
     void (*taps)(float *out, const float *in, int64_t step, int64_t splits, int64_t count);
     void (*input)(float *points, int64_t step, int64_t panel_step, const float *const *from, int64_t channels, int tall,
@@ -161,13 +162,15 @@ typedef struct {
 enum { INPUTS = 16, MOST = 32 * INPUTS }; /* taken at a time; a panel's filters of so many */
 
 /* (9, INPUTS, wide) of the filters from output `first` and input `c` on, read along whichever lies together */
-FAST static void gather_taps(float *restrict taps, const Filters *f, int64_t first, int64_t wide, int64_t c) {
+static void gather_taps(float *restrict taps, const Filters *f, int64_t first, int64_t wide, int64_t c) {
     const int64_t *stride = f->stride;
+    const int lanes = f->kernels->lanes;
     for (int tap = 0; tap < 9; tap++, taps += INPUTS * wide) {
         const float *from = f->filters + first * stride[0] + c * stride[1] + tap / 3 * stride[2] + tap % 3 * stride[3];
         if (stride[1] == 1)
-            for (int64_t k = 0; k < wide; k++)
-                for (int64_t i = 0; i < INPUTS; i++) taps[i * wide + k] = from[k * stride[0] + i];
+            for (int64_t i = 0; i < INPUTS; i += lanes)
+                for (int64_t k = 0; k < wide; k += lanes)
+                    f->kernels->turn(taps + i * wide + k, wide, from + k * stride[0] + i, stride[0]);
         else
             for (int64_t i = 0; i < INPUTS; i++)
                 for (int64_t k = 0; k < wide; k++) taps[i * wide + k] = from[k * stride[0] + i * stride[1]];

@@ -80,6 +80,41 @@ INLINE void NAME(taps_line)(VEC *out, int out_step, const VEC *x) {
     out[2 * out_step] = even + more * (1 / 6.0f) + x[5];
 }
 
+#if LANES == 16
+#define EVERY(of, bit)                                                                                                 \
+    {of(0, bit), of(1, bit), of(2, bit),  of(3, bit),  of(4, bit),  of(5, bit),  of(6, bit),  of(7, bit),              \
+     of(8, bit), of(9, bit), of(10, bit), of(11, bit), of(12, bit), of(13, bit), of(14, bit), of(15, bit)}
+#else
+#define EVERY(of, bit)                                                                                                 \
+    {of(0, bit), of(1, bit), of(2, bit), of(3, bit), of(4, bit), of(5, bit), of(6, bit), of(7, bit)}
+#endif
+#define NEAR(w, bit) (w & bit ? LANES + w - bit : w)
+#define FAR(w, bit) (w & bit ? LANES + w : w + bit)
+
+/* Squares of `bit` numbers exchanged between rows that are `bit` apart. */
+#define EXCHANGE(bit)                                                                                                  \
+    _Pragma("GCC unroll 16") for (int r = 0; r < LANES; r++) {                                                         \
+        if (r & bit) continue;                                                                                         \
+        const VEC first = rows[r], second = rows[r + bit];                                                             \
+        rows[r] = __builtin_shuffle(first, second, (NAME(places))EVERY(NEAR, bit));                                    \
+        rows[r + bit] = __builtin_shuffle(first, second, (NAME(places))EVERY(FAR, bit));                               \
+    }
+
+/* to (LANES, LANES) = from, rows and columns exchanged */
+TARGET static void NAME(turn)(float *restrict to, int64_t to_row, const float *restrict from, int64_t from_row) {
+    VEC rows[LANES];
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) rows[r] = NAME(load)(from + r * from_row);
+    EXCHANGE(1)
+    EXCHANGE(2)
+    EXCHANGE(4)
+#if LANES == 16
+    EXCHANGE(8)
+#endif
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) NAME(store)(to + r * to_row, rows[r]);
+}
+
 /* 36 points, `step` apart, of `count` filters' 3x3 taps, `count` apart */
 TARGET static void NAME(filter)(float *restrict out, int64_t step, const float *restrict taps, int64_t count) {
     for (int64_t k = 0; k < count; k += LANES) {
@@ -233,8 +268,8 @@ TARGET static void NAME(outer)(float *restrict out, int add, const float *restri
         }
 }
 
-static const Kernels NAME(kernels) = {LANES,          NAME(filter),  NAME(taps),  NAME(input), NAME(output),
-                                      NAME(gradient), NAME(product), NAME(outer)};
+static const Kernels NAME(kernels) = {LANES,        NAME(turn),     NAME(filter),  NAME(taps), NAME(input),
+                                      NAME(output), NAME(gradient), NAME(product), NAME(outer)};
 
 #undef LANES
 #undef ROWS
@@ -244,6 +279,10 @@ static const Kernels NAME(kernels) = {LANES,          NAME(filter),  NAME(taps),
 #undef PANEL
 #undef INLINE
 #undef FITS
+#undef EVERY
+#undef NEAR
+#undef FAR
+#undef EXCHANGE
 #undef OF_EVERY_SIZE
 #undef UP_TO_14
 #undef ROWS_OF

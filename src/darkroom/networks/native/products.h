@@ -1,6 +1,7 @@
 /* Vectors and products of small matrices, included once for each kind of processor by conv3x3_kernels.h. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t NAME(places) __attribute__((vector_size(4 * LANES)));
 
 #define VEC NAME(vec)
 #define PANEL (2 * LANES)
