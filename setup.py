@@ -16,7 +16,10 @@ setup(
         ),
         Extension(
             "darkroom.networks.native._native",
-            [f"src/darkroom/networks/native/{name}.c" for name in ("threads", "batch_norm", "conv3x3", "norm_pool")],
+            [
+                f"src/darkroom/networks/native/{name}.c"
+                for name in ("threads", "batch_norm", "conv3x3", "momentum", "norm_pool")
+            ],
             depends=sorted(map(str, Path("src/darkroom/networks/native").glob("*.h"))),
             libraries=["pthread"],
             extra_compile_args=["-O3", "-std=gnu11"],

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.networks.momentum import descend
 
 Tensors = list[Tensor]
 States = list[dict[str, Tensor]]  # what is remembered of each weight
-Update = Callable[[Tensors, Tensors, States, float, int], None]  # weights, gradients, states, learning rate, count
+Update = Callable[[Tensors, Tensors, States, float, float, int], None]  # …, learning rate, decay, count
 
 
 class MXNetOptimizer(torch.optim.Optimizer):
@@ -36,9 +37,8 @@ class MXNetOptimizer(torch.optim.Optimizer):
             if not weights:
                 continue
             gradients = [weight.grad for weight in weights]
-            if group["weight_decay"]:
-                gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
-            self.update(weights, gradients, [self.state[weight] for weight in weights], group["lr"], self.count)
+            states = [self.state[weight] for weight in weights]
+            self.update(weights, gradients, states, group["lr"], group["weight_decay"], self.count)
 
     def set_learning_rate(self, lr: float) -> None:
         for group in self.param_groups:
@@ -62,14 +62,16 @@ def _memory(states: States, name: str) -> Tensors:
     return [state[name] for state in states]
 
 
+def _decayed(gradients: Tensors, weights: Tensors, decay: float) -> Tensors:
+    return list(torch._foreach_add(gradients, weights, alpha=decay)) if decay else gradients
+
+
 def sgd(values: Hyperparameters) -> Update:
     """m = momentum·m - lr·g;  w = w + m."""
 
-    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, decay: float, count: int) -> None:
         moments = _memory(states, "momentum")
-        torch._foreach_mul_(moments, values.momentum)
-        torch._foreach_add_(moments, gradients, alpha=-lr)
-        torch._foreach_add_(weights, moments)
+        descend(weights, gradients, moments, momentum=values.momentum, rate=lr, decay=decay)
 
     return update
 
@@ -77,7 +79,8 @@ def sgd(values: Hyperparameters) -> Update:
 def nag(values: Hyperparameters) -> Update:
     """m = momentum·m + g;  w = w - lr·(g + momentum·m)."""
 
-    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, decay: float, count: int) -> None:
+        gradients = _decayed(gradients, weights, decay)
         moments = _memory(states, "momentum")
         torch._foreach_mul_(moments, values.momentum)
         torch._foreach_add_(moments, gradients)
@@ -90,7 +93,8 @@ def nag(values: Hyperparameters) -> Update:
 def adam(values: Hyperparameters) -> Update:
     """m, v: moving averages of g and g²;  w = w - lr·√(1-β₂ᵗ)/(1-β₁ᵗ)·m / (√v + eps)."""
 
-    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, decay: float, count: int) -> None:
+        gradients = _decayed(gradients, weights, decay)
         means, squares = _memory(states, "mean"), _memory(states, "square")
         torch._foreach_lerp_(means, gradients, 1 - values.beta_1)
         torch._foreach_mul_(squares, values.beta_2)
@@ -108,7 +112,8 @@ def adam(values: Hyperparameters) -> Update:
 def rmsprop(values: Hyperparameters) -> Update:
     """n = gamma·n + (1-gamma)·g²;  w = w - lr·g / √(n + eps)  (not centred: Tieleman & Hinton's form)."""
 
-    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, count: int) -> None:
+    def update(weights: Tensors, gradients: Tensors, states: States, lr: float, decay: float, count: int) -> None:
+        gradients = _decayed(gradients, weights, decay)
         squares = _memory(states, "square")
         torch._foreach_mul_(squares, values.gamma)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - values.gamma)

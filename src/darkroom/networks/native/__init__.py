@@ -14,6 +14,7 @@ ARGUMENTS = {
     "darkroom_norm_backward": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
     "darkroom_norm_pool_forward": [*[POINTER] * 3, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, REAL, COUNT],
     "darkroom_norm_pool_backward": [*[POINTER] * 5, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, COUNT],
+    "darkroom_descend": [WHOLE, *[POINTER] * 4, *[SINGLE] * 3, COUNT],
     "darkroom_conv3x3": [*[POINTER] * 2, *[WHOLE] * 4, *[POINTER] * 2, *SHAPE, COUNT, COUNT],
     "darkroom_conv3x3_filters": [*[POINTER] * 3, *SHAPE, COUNT, COUNT],
     "darkroom_conv3x3_lanes": [],
