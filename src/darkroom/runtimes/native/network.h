@@ -1,0 +1,84 @@
+/* A quantised network as a list of steps over buffers that lie still, and a team of threads that runs it.
+ *
+ * Every tensor is a plane of pixels, channels last and padded to 16, with a border as wide as any step that reads it
+ * needs; whoever makes the plan fills borders once, with what stands for zero. Addresses and extents are trusted: the
+ * plan checks them. `plan.py` mirrors these structures. */
+
+#ifndef DARKROOM_NETWORK
+#define DARKROOM_NETWORK
+
+#include <stdint.h>
+
+enum { NOTHING, BYTES, SIGNED, FLOATS }; /* what a tensor holds: uint8, int8, float32 */
+enum { PHOTO, CONVOLUTION, LARGEST, MEAN, DEPTHWISE };
+
+/* value = f * scale[channel] + shift[channel], or f itself where scale is NULL; at least `low`; then, but for FLOATS, rounded
+ * half to even and saturated */
+typedef struct {
+    char *data; /* of the first pixel, behind the border; NULL for the answer, which comes with the call */
+    int64_t row, pixel; /* bytes from one to the next */
+    const float *scale, *shift;
+    float low;
+    int32_t type;
+} Output;
+
+/* f += other * scale + shift */
+typedef struct {
+    const char *data;
+    int64_t row, pixel;
+    float scale, shift;
+    int32_t type;
+} Other;
+
+/* What becomes of a sum f, in this order. */
+typedef struct {
+    const float *scale, *shift; /* f = sum * scale[channel] + shift[channel] */
+    int32_t rounds;
+    float low, high, step; /* where it rounds: f = clamp(round(f), low, high) * step */
+    Other other;
+    float least;     /* f = max(f, least); -infinity but for a ReLU */
+    Output first;    /* of f */
+    Output second;   /* of f; or where second_of_first of the rounded value of first, before its type's bytes */
+    int32_t second_of_first;
+} Epilogue;
+
+typedef struct {
+    int32_t kind;
+    int32_t rows, columns; /* of the output */
+    int32_t vectors;       /* of 16 channels of the output */
+    const char *input;     /* what the first window begins with, border included; NULL for the photo */
+    int64_t input_row, input_pixel; /* bytes from one window to the next: below it, beside it */
+    /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (BYTES or FLOATS); LARGEST: rows and columns (`run`) of pixels.
+     * DEPTHWISE: rows and columns of pixels of BYTES, each channel alone.
+     * MEAN: window is the input's rows, run its columns, and one output pixel. */
+    int64_t window_row, window_pixel; /* bytes inside a window (window_pixel: all but CONVOLUTION) */
+    int32_t window, run;
+    int32_t input_type;
+    /* LARGEST: how far the input reaches, and where the first window begins (negative: in what is not there) */
+    int32_t input_rows, input_columns, top, left, stride_down, stride_right;
+    /* CONVOLUTION: of bytes int8 [vectors / 2][window][run][2][16 channels][4 inputs], of floats float
+     * [vectors / 2][window][run][2][16 channels]; the last block of an odd number of vectors has [1] in place of [2].
+     * DEPTHWISE: whole numbers as float [window][run][vectors * 16] */
+    const void *weights;
+    const uint8_t *table; /* PHOTO: [channels][256], what each byte becomes */
+    int32_t channels;     /* PHOTO: of the photo; its output has pixels of 4 bytes */
+    Epilogue end;         /* PHOTO and LARGEST use end.first.data, row and pixel alone */
+} Step;
+
+typedef struct Network Network;
+
+/* Whether this processor can run any. */
+int darkroom_network_able(void);
+
+/* What a Step measures here, for those who lay it out by hand. */
+int64_t darkroom_network_step_bytes(void);
+
+/* The steps are copied, what they point to is not. NULL where there is no memory or no thread to be had. */
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads);
+
+void darkroom_network_free(Network *network);
+
+/* One photo to one answer. One call at a time for a network. */
+void darkroom_network_run(Network *network, const uint8_t *photo, float *answer);
+
+#endif
