@@ -87,6 +87,17 @@ def test_only_what_leaves_the_accumulators_is_put_into_bytes() -> None:
     assert adds["total"] == ["second_dequantized", "sum_dequantized"]
 
 
+def test_an_engine_that_adds_in_its_registers_is_left_to_it() -> None:
+    model = residual()
+    names = activations(model, additions=True, fused=True)
+    assert sorted(names) == ["active", "shortcut", "start", "sum", "total"]
+    small = quantize(model, {name: Range(-8.0, 8.0) for name in names}, additions=True, fused=True)
+    inputs = {node.name: list(node.input) for node in small.graph.node}
+    assert inputs["sum"] == ["branch", "shortcut_dequantized"]
+    assert inputs["total"] == ["second", "sum_dequantized"]
+    assert inputs["norm"][0] == "sum"
+
+
 def test_sums_lie_around_zero_and_inputs_of_layers_are_bytes() -> None:
     names = activations(residual(), additions=True)
     small = quantize(residual(), {name: Range(-8.0, 6.0) for name in names}, additions=True)

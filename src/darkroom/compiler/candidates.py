@@ -29,6 +29,8 @@ KEPT_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the layers, those that hurt mo
 LEAST_PHOTOS = 8  # to calibrate on
 ADDITIONS = "additions"  # the sums of shortcuts, in the list of what is kept in float32
 
+FUSING = "native"  # the runtime that adds and normalises in its registers
+
 Log = Callable[[str], None]
 
 
@@ -137,12 +139,13 @@ def pick(
 
 def _int8(base: onnx.ModelProto, judge: Judge, log: Log) -> Iterator[Candidate]:
     bits = 8 if judge.target.dot_product else 7
+    fused = judge.target.dot_product and registry.installed()[0] == FUSING
     photos = judge.samples.calibration
-    everything = activations(base, additions=True)
+    everything = activations(base, additions=True, fused=fused)
     ranges = calibrate.ranges(base, everything, photos, judge.threads)
     log(f"Calibrated {len(ranges)} tensors on {len(photos)} photos")
     plain = {name: ranges[name] for name in activations(base, additions=False)}
-    yield Candidate(quantize(base, ranges, additions=True, weight_bits=bits), INT8)
+    yield Candidate(quantize(base, ranges, additions=True, fused=fused, weight_bits=bits), INT8)
     if len(plain) < len(ranges):
         yield Candidate(quantize(base, plain, weight_bits=bits), INT8, (ADDITIONS,))
     order = most_harmful(base, plain, photos, judge.threads)

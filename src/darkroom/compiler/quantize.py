@@ -6,6 +6,10 @@ An engine that knows the pattern computes in int8; any other gives the same answ
 What shortcuts add up may be in eight bits as well (``additions``). Each of these choices saves a pass over a tensor,
 or a subtraction for each of its values: both signs of a sum in int8 around zero; no rounding of what an engine still
 has in its accumulators, that is a sum that goes one way only, and the branch that is computed last; pools of bytes.
+
+Engines differ in what they still have (``fused``). Most add to what a convolution just computed only where the other
+branch was a convolution too, and normalise a sum as it was rounded for the shortcut. Our own adds to any convolution
+and writes the sum twice, both times from what is in its registers: it need not round in between, so nothing is lost there.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -58,12 +62,12 @@ def _weight_kind(graph: Graph, makers: Mapping[str, onnx.NodeProto], node: onnx.
     return name in graph.constants or (name in makers and makers[name].input[0] in graph.constants)
 
 
-def activations(model: onnx.ModelProto, *, additions: bool) -> list[str]:
+def activations(model: onnx.ModelProto, *, additions: bool, fused: bool = False) -> list[str]:
     """The tensors whose ranges ``quantize`` needs."""
     graph = Graph.of(model)
     names = dict.fromkeys(node.input[0] for node in layers(model))
     if additions:
-        names |= dict.fromkeys([*_added(graph), *_pooled(graph)])
+        names |= dict.fromkeys([*_added(graph, fused), *_pooled(graph)])
     return list(names)
 
 
@@ -74,7 +78,7 @@ def _pooled(graph: Graph) -> list[str]:
     return [p.input[0] for p in pools if p.op_type == "MaxPool" or len(users[p.input[0]]) == 1]
 
 
-def _added(graph: Graph) -> list[str]:
+def _added(graph: Graph, fused: bool) -> list[str]:
     """What goes into sums, and sums that go more than one way."""
     makers, users = graph.makers(), graph.users()
     order = {name: place for place, node in enumerate(graph.nodes) for name in node.output}
@@ -83,7 +87,8 @@ def _added(graph: Graph) -> list[str]:
         if not _joins(graph, node):
             continue
         branches = sorted(node.input, key=lambda name: order.get(name, -1))
-        if all(name in makers and makers[name].op_type in LAYERS and len(users[name]) == 1 for name in branches):
+        alone = [name in makers and makers[name].op_type in LAYERS and len(users[name]) == 1 for name in branches]
+        if all(alone) or (fused and alone[-1]):
             branches.pop()
         names += [*branches, *(node.output if len(users[node.output[0]]) > 1 else ())]
     return names
@@ -100,16 +105,20 @@ def quantize(
     keep: Collection[str] = (),
     *,
     additions: bool = False,
+    fused: bool = False,
     weight_bits: int = 8,
 ) -> onnx.ModelProto:
     """``ranges``: of the tensors that ``activations`` names; ``keep``: names of layers that stay in float32.
 
-    ``additions`` also puts what shortcuts add up into eight bits: faster, and a little less exact.
+    ``additions`` also puts what shortcuts add up into eight bits: faster, and a little less exact. ``fused``: for an
+    engine that adds and normalises in its registers.
     ``weight_bits`` 7 is for processors whose sums of eight-bit products overflow.
     """
     graph = Graph.of(model)
     inputs = {node.input[0] for node in layers(model)}  # bytes for these: engines multiply bytes by signed weights
-    signed = {name for name in _added(graph) if name in ranges and ranges[name].low < 0} - inputs if additions else ()
+    signed = (
+        {name for name in _added(graph, fused) if name in ranges and ranges[name].low < 0} - inputs if additions else ()
+    )
     rewrite = _Rewrite(graph, ranges, 2 ** (weight_bits - 1) - 1, signed)
     for value in graph.inputs:
         rewrite.quantize_tensors([value.name])
@@ -119,7 +128,7 @@ def quantize(
             rewrite.take_quantized(node, [0])
         elif additions and _joins(graph, node):
             rewrite.take_quantized(node, range(len(node.input)))
-        elif additions and node.op_type in ("BatchNormalization", *POOLS):
+        elif additions and node.op_type in (POOLS if fused else ("BatchNormalization", *POOLS)):
             rewrite.take_quantized(node, [0])
         rewrite.nodes.append(node)
         if not (additions and node.op_type == "MaxPool" and node.input[0] in rewrite.pairs.values()):
