@@ -69,7 +69,7 @@ class Planes:
 def arrange(layers: Sequence[Layer]) -> Planes:
     """Raises Unsupported for more memory than a network has."""
     forms = _forms(layers)
-    if sum(form.size for form in forms.values()) > MAX_BYTES * 4 or any(f.size > MAX_BYTES for f in forms.values()):
+    if any(form.size > MAX_BYTES for form in forms.values()):
         raise Unsupported("its tensors are larger than memory")
     places, taken = _places(layers, forms)
     size = 0

@@ -1,0 +1,99 @@
+"""Whole networks by our own kernels, as the compiler makes them of both kinds of ResNets, against other engines."""
+
+import gc
+import os
+
+import numpy as np
+import pytest
+
+from darkroom.runtimes import native, registry
+from darkroom.runtimes.base import Settings, Unsupported
+from tests.runtimes.quantised import (
+    answers,
+    open_ended,
+    post_activation,
+    pre_activation,
+    quantised,
+    smooth,
+    snapped,
+    write,
+)
+
+pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
+ONE = Settings(threads=1)
+
+NETWORKS = {
+    "pre-activation, small photos": (lambda folder: pre_activation(folder, 20, 28), 28),
+    "pre-activation, pooled": (lambda folder: pre_activation(folder, 18, 64), 64),
+    "pre-activation, deep": (lambda folder: pre_activation(folder, 50, 64), 64),
+    "post-activation, small photos": (lambda _: post_activation((16, 32), 32), 32),
+    "post-activation, pooled": (lambda _: post_activation((16, 48), 64, pooled=True), 64),
+    "post-activation, deep": (lambda _: post_activation((24, 40), 32, deep=True), 32),
+    "odd numbers": (lambda _: post_activation((18, 36), 29, pooled=True), 29),
+}
+KINDS = {
+    "bytes": {"additions": True},
+    "sums in registers": {"additions": True, "fused": True},
+    "float sums": {"additions": False},
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request, tmp_path_factory):
+    make, side = NETWORKS[request.param]
+    return make(tmp_path_factory.mktemp("model")), side
+
+
+POOLED_IN_FLOAT = ("post-activation, pooled", "odd numbers")
+
+
+def in_float(request: pytest.FixtureRequest, kind: str) -> bool:
+    """A MaxPool in float32 is not for us: that of a network whose first shortcut begins there."""
+    return kind == "float sums" and any(name in request.node.name for name in POOLED_IN_FLOAT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_rounds_where_the_graph_says_so_is_the_same_to_the_last_bit(network, kind, tmp_path, request):
+    model, side = network
+    exact = snapped(quantised(model, side, **KINDS[kind]))
+    images, compiled = smooth(3, side), write(tmp_path, exact, side)
+    if in_float(request, kind):
+        with pytest.raises(Unsupported, match="its MaxPool is one of float32"):
+            registry.runtime("native").load(compiled, ONE)
+        return
+    found = registry.runtime("native").load(compiled, ONE).predict(images)
+    expected = answers(exact, images)
+    assert np.ptp(expected, axis=0).max() > 0
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_answer(tmp_path, threads):
+    exact = snapped(quantised(post_activation((18, 36), 29, pooled=True), 29, additions=True))
+    loaded = registry.runtime("native").load(write(tmp_path, exact, 29), Settings(threads=threads))
+    images = smooth(6, 29)
+    np.testing.assert_array_equal(loaded.predict(images), answers(exact, images))
+
+
+@pytest.mark.parametrize("side", [33, 96, 100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_real_numbers_differ_by_roundings(tmp_path, side, kind):
+    """A value half way between two bytes may become either, by the order of a sum: that moves an answer by little."""
+    small = open_ended(quantised(post_activation((16, 32, 40), side), side, **KINDS[kind]))
+    images, compiled = smooth(3, side), write(tmp_path, small, side)
+    found = registry.runtime("native").load(compiled, ONE).predict(images)
+    expected = answers(small, images)
+    assert np.abs(found - expected).max() < 0.03 * np.ptp(expected)
+    other = registry.runtime("openvino").load(compiled, ONE).predict(images)
+    assert np.abs(found - expected).max() < np.abs(other - expected).max() + 0.01 * np.ptp(expected)
+
+
+def test_a_model_that_goes_takes_its_threads_along(tmp_path):
+    compiled = write(tmp_path, quantised(post_activation((16,), 8), 8, additions=True), 8)
+    before = len(os.listdir("/proc/self/task"))
+    loaded = registry.runtime("native").load(compiled, Settings(threads=6, streams=2))
+    loaded.predict(smooth(2, 8))
+    assert len(os.listdir("/proc/self/task")) == before + 4
+    del loaded
+    gc.collect()
+    assert len(os.listdir("/proc/self/task")) == before
