@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "network.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "depthwise.h"
+#include "lookup.h"
 
 enum { BLOCKS_A_THREAD = 7, PATIENCE = 2000 }; /* 7 divides most maps: blocks are alike */
 enum { NEAR = 1 << 14, KEPT = 1 << 19 }; /* bytes that the nearest cache keeps beside others, and that a core's keeps */
@@ -36,12 +38,14 @@ struct Network {
     Range *ranges; /* [steps][threads] */
     int64_t count;
     int threads;
+    LookUp look_up;
     const uint8_t *photo;
     char *answer;
     pthread_mutex_t lock;
     pthread_cond_t begin, end;
     pthread_t *team;
     int hired, busy, running, leaving;
+    int around; /* the core that the team was last spread around; -1: none yet */
     unsigned long round;
 };
 
@@ -57,6 +61,8 @@ int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
 /* --- one block of a step ----------------------------------------------------------------------------------------- */
 
 static int smaller(int a, int b) { return a < b ? a : b; }
+
+static int larger(int a, int b) { return a > b ? a : b; }
 
 static int parts_of(int whole, int part) { return (whole + part - 1) / part; }
 
@@ -133,23 +139,43 @@ TARGET static void convolve_channels(const Network *n, const Step *s, const Divi
         }
 }
 
+/* Of up to 64 channels of a window. */
+INLINE __m512i largest_of(const Step *s, const char *from, const int rows, const int columns, __mmask64 mask, __m512i least,
+                          const int type) {
+    __m512i value = least;
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++) {
+            const char *pixel = from + i * s->window_row + j * s->window_pixel;
+            const __m512i found = _mm512_mask_loadu_epi8(least, mask, pixel);
+            value = type == SIGNED ? _mm512_max_epi8(value, found) : _mm512_max_epu8(value, found);
+        }
+    return value;
+}
+
+/* What a window has beyond the edges does not count. */
 TARGET static void largest(const Step *s, int row, int rows) {
     const __m512i least = _mm512_set1_epi8(s->input_type == SIGNED ? -128 : 0);
+    const Output *o = &s->end.first;
     for (int y = row; y < row + rows; y++)
         for (int x = 0; x < s->columns; x++) {
             const int top = y * s->stride_down + s->top, left = x * s->stride_right + s->left;
-            char *to = s->end.first.data + y * s->end.first.row + x * s->end.first.pixel;
+            const int above = larger(top, 0), before = larger(left, 0);
+            const int high = smaller(top + s->window, s->input_rows) - above;
+            const int wide = smaller(left + s->run, s->input_columns) - before;
+            const char *from = s->input + above * s->window_row + before * s->window_pixel;
             for (int c = 0; c < s->vectors * LANES; c += LINE) {
                 const int bytes = s->vectors * LANES - c;
                 const __mmask64 mask = bytes >= LINE ? ~0ULL : (1ULL << bytes) - 1;
-                __m512i value = least;
-                for (int i = top < 0 ? 0 : top; i < top + s->window && i < s->input_rows; i++)
-                    for (int j = left < 0 ? 0 : left; j < left + s->run && j < s->input_columns; j++) {
-                        const char *from = s->input + i * s->window_row + j * s->window_pixel + c;
-                        const __m512i found = _mm512_mask_loadu_epi8(least, mask, from);
-                        value = s->input_type == SIGNED ? _mm512_max_epi8(value, found) : _mm512_max_epu8(value, found);
-                    }
-                _mm512_mask_storeu_epi8(to + c, mask, value);
+                __m512i value;
+                if (s->input_type == SIGNED)
+                    value = largest_of(s, from + c, high, wide, mask, least, SIGNED);
+                else if (high == 3 && wide == 3)
+                    value = largest_of(s, from + c, 3, 3, mask, least, BYTES);
+                else
+                    value = largest_of(s, from + c, high, wide, mask, least, BYTES);
+                _mm512_mask_storeu_epi8(o->data + y * o->row + x * o->pixel + c, mask, value);
             }
         }
 }
@@ -169,21 +195,10 @@ TARGET static void mean(const Network *n, const Step *s, int vector) {
     finish_any_of_floats(&s->end, sums, (Tile){1, 1, 1, channel}, &at);
 }
 
-/* Four bytes at a time: each channel's are looked up where they belong among the four. */
 static void take_photo(const Network *n, const Step *s, int row, int rows) {
-    const int channels = s->channels;
-    uint32_t table[4][256];
-    for (int c = 0; c < channels; c++)
-        for (int byte = 0; byte < 256; byte++) table[c][byte] = (uint32_t)s->table[256 * c + byte] << 8 * c;
-    for (int y = row; y < row + rows; y++) {
-        const uint8_t *from = n->photo + (int64_t)y * s->columns * channels;
-        char *to = s->end.first.data + y * s->end.first.row;
-        for (int x = 0; x < s->columns; x++, from += channels, to += 4) {
-            uint32_t pixel = 0;
-            for (int c = 0; c < channels; c++) pixel |= table[c][from[c]];
-            memcpy(to, &pixel, sizeof pixel);
-        }
-    }
+    const int64_t bytes = (int64_t)s->columns * s->channels;
+    for (int y = row; y < row + rows; y++)
+        n->look_up(s->table, s->channels, n->photo + y * bytes, (uint8_t *)s->end.first.data + y * s->end.first.row, bytes);
 }
 
 static void do_block(const Network *n, int64_t step, int64_t block) {
@@ -281,6 +296,23 @@ static int hire(Network *n) {
     return 1;
 }
 
+/* Where there are as many threads as cores, each helper gets one that is not the caller's: left alone, Linux may wake both
+ * on the same one, and leave them there (decision 1002). */
+static void spread(Network *n) {
+    cpu_set_t allowed, one;
+    const int here = sched_getcpu();
+    if (here == n->around || pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed)) return;
+    if (CPU_COUNT(&allowed) != n->threads || !CPU_ISSET(here, &allowed)) return;
+    int cpu = 0;
+    for (int t = 0; t < n->hired; t++, cpu++) {
+        while (cpu == here || !CPU_ISSET(cpu, &allowed)) cpu++;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        pthread_setaffinity_np(n->team[t], sizeof one, &one);
+    }
+    n->around = here;
+}
+
 static void get_ready(Network *n) {
     for (int64_t step = 0; step < n->count; step++) {
         const Division *d = n->divisions + step;
@@ -295,6 +327,7 @@ void darkroom_network_run(Network *n, const uint8_t *photo, float *answer) {
     get_ready(n);
     n->photo = photo, n->answer = (char *)answer;
     if (n->threads > 1) {
+        spread(n);
         pthread_mutex_lock(&n->lock);
         n->running = 1, n->round++;
         pthread_cond_broadcast(&n->begin);
@@ -320,7 +353,7 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads) {
     pthread_mutex_init(&n->lock, 0);
     pthread_cond_init(&n->begin, 0);
     pthread_cond_init(&n->end, 0);
-    n->count = count, n->threads = threads;
+    n->count = count, n->threads = threads, n->around = -1, n->look_up = look_up_of();
     n->steps = lines(count, sizeof *steps);
     n->divisions = lines(count, sizeof *n->divisions);
     n->progress = lines(count, sizeof *n->progress);

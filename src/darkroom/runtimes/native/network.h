@@ -48,7 +48,8 @@ typedef struct {
     int32_t vectors;       /* of 16 channels of the output */
     const char *input;     /* what the first window begins with, border included; NULL for the photo */
     int64_t input_row, input_pixel; /* bytes from one window to the next: below it, beside it */
-    /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (BYTES or FLOATS); LARGEST: rows and columns (`run`) of pixels.
+    /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (BYTES or FLOATS), the last of which may reach
+     * beyond the window, where weights are 0; LARGEST: rows and columns (`run`) of pixels.
      * DEPTHWISE: rows and columns of pixels of BYTES, each channel alone.
      * MEAN: window is the input's rows, run its columns, and one output pixel. */
     int64_t window_row, window_pixel; /* bytes inside a window (window_pixel: all but CONVOLUTION) */
@@ -61,7 +62,7 @@ typedef struct {
      * DEPTHWISE: whole numbers as float [window][run][vectors * 16] */
     const void *weights;
     const uint8_t *table; /* PHOTO: [channels][256], what each byte becomes */
-    int32_t channels;     /* PHOTO: of the photo; its output has pixels of 4 bytes */
+    int32_t channels;     /* PHOTO: of the photo, and of its output, whose pixels have as many bytes; 4 at most */
     Epilogue end;         /* PHOTO and LARGEST use end.first.data, row and pixel alone */
 } Step;
 

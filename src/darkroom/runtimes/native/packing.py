@@ -38,8 +38,15 @@ class Pack:
         """int8 or float32 (outputs, inputs, rows, columns), with inputs padded to ``channels``, in their order."""
         group = GROUP if weight.dtype == np.int8 else 1
         outputs, _, rows, columns = weight.shape
-        size = whole_vectors(outputs) * LANES * rows * columns * channels * weight.itemsize
+        size = whole_vectors(outputs) * LANES * rows * run_of(columns, channels, group) * group * weight.itemsize
         return self.add(size, lambda target: _pack(weight, channels, group, target))
+
+    def windows(self, weight: np.ndarray) -> int:
+        """int8 (channels, 1, rows, columns) as floats, channels last."""
+        channels, _, rows, columns = weight.shape
+        floats = np.zeros((rows, columns, whole_vectors(channels) * LANES), np.float32)
+        floats[:, :, :channels] = weight[:, 0].transpose(1, 2, 0)
+        return self.array(floats)
 
     def lay(self) -> Memory:
         memory = Memory(max(self.size, LINE))
@@ -53,15 +60,24 @@ def whole_vectors(channels: int) -> int:
     return -(-channels // LANES)
 
 
+def run_of(columns: int, channels: int, group: int) -> int:
+    """Groups of inputs in a row of a window; the last may be a part of one."""
+    return -(-columns * channels // group)
+
+
 def _pack(weight: np.ndarray, channels: int, group: int, target: np.ndarray) -> None:
     """Pairs of vectors of outputs; within one, for each ``group`` of inputs of the window, the vectors side by side.
 
     Four bytes are moved as one number.
     """
     outputs, inputs, rows, columns = weight.shape
-    vectors, run = whole_vectors(outputs), rows * columns * channels // group
-    padded = np.zeros((vectors * LANES, rows, columns, channels), weight.dtype)
-    padded[:outputs, :, :, :inputs] = weight.transpose(0, 2, 3, 1)
+    vectors, row = whole_vectors(outputs), run_of(columns, channels, group) * group
+    ordered = np.zeros((vectors * LANES, rows, columns, channels), weight.dtype)
+    ordered[:outputs, :, :, :inputs] = weight.transpose(0, 2, 3, 1)
+    padded = ordered.reshape(vectors * LANES, rows, columns * channels)
+    if padded.shape[2] < row:
+        padded = np.pad(padded, ((0, 0), (0, 0), (0, row - padded.shape[2])))
+    run = rows * row // group
     words = padded.reshape(vectors, LANES, run * group).view(np.uint32)
     into = target.view(np.uint32)
     pairs = vectors // 2

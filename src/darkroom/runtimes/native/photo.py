@@ -1,37 +1,64 @@
 """What a photo's bytes become before the first layer: a table, computed as the graph says it, for each channel."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import reading
-from darkroom.runtimes.native.layers import Photo, Shape, Stored
+from darkroom.runtimes.native.layers import Affine, Levels, Photo, Shape, Stored
 from darkroom.runtimes.native.structures import BYTES, GROUP
 from darkroom.runtimes.onnx_graph import FLOAT, UINT8, Graph, Node
 
+_CHAIN = ("Transpose", "Cast", "BatchNormalization", "Add", "Sub", "Mul", "Div", "QuantizeLinear")
 _ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
-def read(graph: Graph) -> tuple[Photo, list[Node]]:
-    """The layer and the nodes that it stands for: from the input to where it is bytes again. Raises Unsupported."""
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The layer, and the nodes it stands for. ``affine``: what its bytes still go through to be the tensor ``name``."""
+
+    layer: Photo
+    nodes: Sequence[Node]
+    name: str
+    affine: Affine | None = None
+
+
+def read(graph: Graph) -> Taken:
+    """From the input to where it is bytes again; where it stays in float, the bytes as they are. Raises Unsupported."""
     shape = _shape(graph)
     values = np.broadcast_to(np.arange(256, dtype=np.float32)[:, np.newaxis], (1, shape.channels, 256, 1))
     nodes = _chain(graph)
-    kinds = [node.operator for node in nodes]
-    if sorted(kinds[:2]) != ["Cast", "Transpose"] or kinds[-1] != "QuantizeLinear":
-        raise Unsupported("its input is not a photo that is rounded to bytes")
+    if sorted(node.operator for node in nodes[:2]) != ["Cast", "Transpose"]:
+        raise Unsupported("its input is not a photo")
     for node in nodes[:2]:
         if node.whole("to", FLOAT) != FLOAT or node.wholes("perm", (0, 3, 1, 2)) != (0, 3, 1, 2):
             raise Unsupported("its input is no photo with channels last")
-    for node in nodes[2:-1]:
+    rounds = nodes[-1].operator == "QuantizeLinear"
+    for node in nodes[2:-1] if rounds else nodes[2:]:
         values = _applied(graph, node, values)
+    if not np.isfinite(values).all():
+        raise Unsupported("its photo becomes what is no number")
+    name = nodes[-1].outputs[0]
+    table = values.reshape(shape.channels, 256)
+    if not rounds:
+        return _as_it_is(graph, shape, table.astype(np.float64), nodes)
     levels = reading.levels(graph, nodes[-1])
     if levels.kind != BYTES:
         raise Unsupported("its photo becomes signed bytes")
-    rounded = np.rint(values / np.float32(levels.scale)) + levels.zero
-    if not np.isfinite(rounded).all():
-        raise Unsupported("its photo becomes what is no number")
-    table = np.clip(rounded, 0, 255).astype(np.uint8).reshape(shape.channels, 256)
-    return Photo(shape, table, Stored(nodes[-1].outputs[0], shape, levels, GROUP)), nodes
+    with np.errstate(over="ignore"):
+        rounded = np.rint(table / np.float32(levels.scale)) + levels.zero
+    rounded = np.clip(rounded, 0, 255).astype(np.uint8)
+    return Taken(Photo(shape, rounded, Stored(name, shape, levels, group=1)), nodes, name)
+
+
+def _as_it_is(graph: Graph, shape: Shape, table: np.ndarray, nodes: Sequence[Node]) -> Taken:
+    """All that is done to it is a scale and a shift for each channel, whatever the operators are."""
+    each = np.broadcast_to(np.arange(256, dtype=np.uint8), table.shape)
+    into = Stored(graph.input.name, shape, Levels(BYTES, 1.0, 0), group=1)
+    affine = Affine((table[:, -1] - table[:, 0]) / 255, table[:, 0])
+    return Taken(Photo(shape, each, into), nodes, nodes[-1].outputs[0], affine)
 
 
 def _shape(graph: Graph) -> Shape:
@@ -47,15 +74,17 @@ def _shape(graph: Graph) -> Shape:
 
 
 def _chain(graph: Graph) -> list[Node]:
-    """What is done to the photo, one after the other, up to where it is rounded."""
+    """What is done to the photo, one after the other, up to where it is rounded or something else begins."""
     nodes: list[Node] = []
     name = graph.input.name
     while not nodes or nodes[-1].operator != "QuantizeLinear":
         users = graph.users.get(name, ())
-        if len(users) != 1 or len(users[0].outputs) != 1 or name == graph.output.name:
-            raise Unsupported("its photo is taken in more than one way before it is rounded to bytes")
+        if len(users) != 1 or len(users[0].outputs) != 1 or users[0].operator not in _CHAIN:
+            break
         nodes.append(users[0])
         name = users[0].outputs[0]
+    if len(nodes) < 2 or name == graph.output.name:
+        raise Unsupported("its input is not a photo")
     return nodes
 
 

@@ -13,10 +13,11 @@ from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import folding, planes
 from darkroom.runtimes.native.layers import Convolution, Largest, Layer, Mean, Photo, Stored, Write
 from darkroom.runtimes.native.memory import Memory
-from darkroom.runtimes.native.packing import Pack, whole_vectors
+from darkroom.runtimes.native.packing import Pack, run_of, whole_vectors
 from darkroom.runtimes.native.planes import Planes
 from darkroom.runtimes.native.structures import (
     CONVOLUTION,
+    DEPTHWISE,
     FLOATS,
     GROUP,
     LANES,
@@ -96,7 +97,7 @@ class Plan:
         window, above, left = layer.window, layer.window.pads[0], layer.window.pads[1]
         together = 1 if layer.input.kind == FLOATS else GROUP
         return Step(
-            kind=CONVOLUTION,
+            kind=DEPTHWISE if layer.alone else CONVOLUTION,
             rows=layer.shape.rows,
             columns=layer.shape.columns,
             vectors=whole_vectors(layer.shape.channels),
@@ -106,7 +107,7 @@ class Plan:
             window_row=form.row,
             window_pixel=form.pixel,
             window=window.rows,
-            run=window.columns * layer.input.padded // together,
+            run=window.columns if layer.alone else run_of(window.columns, layer.input.padded, together),
             input_type=layer.input.kind,
             weights=self.memory.address + packed.weights,
             end=self._epilogue(packed, arena),
@@ -214,10 +215,14 @@ def _packed(pack: Pack, layer: Layer) -> Packed:
     if isinstance(layer, Largest):
         return Packed(layer)
     ending = folding.fold(layer.ending)
-    weights = pack.weights(layer.weight, layer.input.padded) if isinstance(layer, Convolution) else 0
+    weights = _weights(pack, layer) if isinstance(layer, Convolution) else 0
     first = None if ending.first_as_is else _pair(pack, ending.first.affine.scale, ending.first.affine.shift)
     second = _pair(pack, ending.second.affine.scale, ending.second.affine.shift) if ending.second else None
     return Packed(layer, weights, ending, Numbers(*_pair(pack, ending.scale, ending.shift), first, second))
+
+
+def _weights(pack: Pack, layer: Convolution) -> int:
+    return pack.windows(layer.weight) if layer.alone else pack.weights(layer.weight, layer.input.padded)
 
 
 def _pair(pack: Pack, scale: np.ndarray, shift: np.ndarray) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Where each tensor lies: one arena, in which a place is used again when nothing reads its tensor any more.
 
 A tensor that convolutions read beyond its edge has a border, filled once with what stands for zero and written by none:
-its place is used again only for tensors of the very same form. Places without a border take what fits.
+its place is used again only for tensors of the very same form. Places without a border take what fits. Behind the last
+one is room for what kernels read, and do not use, beyond its end.
 """
 
 from collections import defaultdict
@@ -79,7 +80,7 @@ def arrange(layers: Sequence[Layer]) -> Planes:
     if size > MAX_BYTES:
         raise Unsupported(f"its tensors take {size} bytes")
     offsets = {name: place.offset + forms[name].first for name, place in taken.items()}
-    return Planes(forms, offsets, max(size, LINE), [(place.offset, place.form) for place in places if place.form])
+    return Planes(forms, offsets, size + LINE, [(place.offset, place.form) for place in places if place.form])
 
 
 def _forms(layers: Sequence[Layer]) -> dict[str, Form]:
