@@ -60,6 +60,29 @@ def post_activation(channels: Sequence[int], side: int, *, pooled: bool = False,
     return made.model()
 
 
+def depthwise(side: int, *, norm: bool = False) -> onnx.ModelProto:
+    """As MobileNets: windows for each channel alone, Clips at 6, sums of what is not clipped; all three in each block.
+
+    ``norm``: the photo is normalised by operators of the graph.
+    """
+    made = _Maker(side)
+    tensor = "data"
+    if norm:
+        tensor = made.node("Sub", [tensor, made.given(np.float32([128, 120, 112]).reshape(1, 3, 1, 1))])
+        tensor = made.node("Div", [tensor, made.given(np.float32([64, 32, 64]).reshape(1, 3, 1, 1))])
+    clip = [made.given(np.float32(0)), made.given(np.float32(6))]
+    tensor = made.node("Clip", [made.convolution(tensor, 3, 20, 3, 2), *clip])
+    for wide, stride, count, before in ((36, 2, 24, 20), (40, 1, 24, 24)):
+        branch = made.node("Clip", [made.convolution(tensor, before, wide, 1, 1), *clip])
+        branch = made.node("Clip", [made.convolution(branch, wide, wide, 3, stride, group=wide), *clip])
+        branch = made.convolution(branch, wide, count, 1, 1)
+        tensor = made.node("Add", [branch, tensor]) if stride == 1 else branch
+    tensor = made.node("Flatten", [made.node("GlobalAveragePool", [tensor])])
+    tensor = made.node("Gemm", [tensor, made.constant((CLASSES, 24), 0.3), made.constant((CLASSES,))], transB=1)
+    made.node("Softmax", [tensor], output="answer")
+    return made.model()
+
+
 class _Maker:
     """A float32 network, NCHW."""
 
@@ -70,8 +93,10 @@ class _Maker:
         self.side = side
 
     def constant(self, shape: Sequence[int], spread: float = 0.1) -> str:
+        return self.given(self.random.normal(0, spread, shape).astype(np.float32))
+
+    def given(self, values: np.ndarray) -> str:
         name = f"constant{len(self.constants)}"
-        values = self.random.normal(0, spread, shape).astype(np.float32)
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
@@ -80,10 +105,13 @@ class _Maker:
         self.nodes.append(helper.make_node(kind, inputs, [name], f"{name}_node", **attributes))
         return name
 
-    def convolution(self, given: str, before: int, count: int, size: int, stride: int, *, relu: bool = False) -> str:
-        spread = (2 / (before * size * size)) ** 0.5 / (70 if given == "data" else 1)
-        weights = [self.constant((count, before, size, size), spread), self.constant((count,))]
-        made = self.node("Conv", [given, *weights], pads=[size // 2] * 4, strides=[stride] * 2, kernel_shape=[size] * 2)
+    def convolution(
+        self, given: str, before: int, count: int, size: int, stride: int, *, relu: bool = False, group: int = 1
+    ) -> str:
+        spread = (2 * group / (before * size * size)) ** 0.5 / (70 if given == "data" else 1)
+        weights = [self.constant((count, before // group, size, size), spread), self.constant((count,))]
+        window = {"pads": [size // 2] * 4, "strides": [stride] * 2, "kernel_shape": [size] * 2, "group": group}
+        made = self.node("Conv", [given, *weights], **window)
         return self.node("Relu", [made]) if relu else made
 
     def model(self) -> onnx.ModelProto:
@@ -112,15 +140,17 @@ def quantised(model: onnx.ModelProto, side: int, *, additions: bool, **options: 
 def snapped(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same with numbers that no engine rounds but where the graph says so: whatever the order, answers are equal.
 
-    Scales are powers of two, what stands for zero is even (half a step above it rounds to even then, as it does below),
-    other numbers have few bits. A Softmax at the end goes.
+    Scales are powers of two, of tensors the next smaller ones: bytes end below where a Clip does. What stands for zero
+    is even: half a step above it rounds to even then, as it does below. Other numbers have few bits. A Softmax at the
+    end goes.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     for tensor in result.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if tensor.name.endswith("_scale"):
-            values = np.exp2(np.rint(np.log2(np.maximum(values, 2.0**-20)))).astype(np.float32)
+            power = np.log2(np.maximum(values, 2.0**-20))
+            values = np.exp2(np.floor(power) if values.ndim == 0 else np.rint(power)).astype(np.float32)
         elif tensor.name.endswith("_zero"):
             values = values - values % 2
         elif tensor.name.endswith(("_var", "_gamma")):

@@ -30,6 +30,7 @@ from darkroom.runtimes.native.structures import BYTES, FLOATS
 from darkroom.runtimes.onnx_graph import Graph, Node
 
 MOST_WRITES = 2
+ROUNDED = 1e-4  # of the highest byte: a bound that is off by no more is one by how it was computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +57,7 @@ class _Walk:
         self.answer: tuple[str, int] | None = None
 
     def network(self) -> Network:
-        layer, nodes = photo.read(self.graph)
-        self.layers.append(layer)
-        self.done.update(nodes)
-        self._found(layer.into)
+        self._photo()
         for node in self.graph.nodes:
             if node not in self.done and node.operator in _LAYERS and not tail.begins(self.graph, node):
                 self.done.add(node)
@@ -73,16 +71,33 @@ class _Walk:
             raise Unsupported(f"its {left[0].operator} that makes {left[0].outputs[0][:80]!r} is in no known place")
         return Network(self.layers, answers, calls, channels)
 
+    def _photo(self) -> None:
+        taken = photo.read(self.graph)
+        self.layers.append(taken.layer)
+        self.done.update(taken.nodes)
+        if taken.affine is None:
+            return self._found(taken.layer.into)
+        shape = taken.layer.shape
+        itself = np.eye(shape.channels, dtype=np.int8).reshape(shape.channels, shape.channels, 1, 1)
+        ending = self._ending(taken.name, taken.affine, shape)
+        return self.layers.append(Convolution(taken.layer.into, itself, Window(1, 1), shape, ending))
+
     # -- layers ------------------------------------------------------------------------------------------------------
 
     def convolution(self, node: Node) -> None:
         given = self._taken(node)
         weight, scale, maker = reading.weight(self.graph, node)
-        if weight.ndim != 4 or weight.shape[1] != given.shape.channels:
+        groups = node.whole("group", 1)
+        alone = groups > 1 and groups == given.shape.channels == len(weight)
+        if weight.ndim != 4 or weight.shape[1] != (1 if alone else given.shape.channels):
             raise Unsupported(f"its Conv of {given.shape.channels} channels has weights of shape {weight.shape}")
         if node.wholes("kernel_shape", weight.shape[2:]) != weight.shape[2:]:
             raise Unsupported("its Conv says another kernel than its weights have")
-        self._convolve(node, maker, given, weight, scale, reading.window(node, *weight.shape[2:]))
+        if alone and (given.kind != BYTES or weight[0].size > reading.MAX_ALONE):
+            raise Unsupported(f"its Conv has a window of {weight.shape[2:]} for each channel, or one in float")
+        rows, columns = weight.shape[2:]
+        window = reading.window(node, rows, columns, groups if alone else 1)
+        self._convolve(node, maker, given, weight, scale, window, alone)
 
     def matrix(self, node: Node) -> None:
         """A convolution with one window, as large as the map."""
@@ -98,19 +113,27 @@ class _Walk:
         self._convolve(node, maker, given, kernel, scale, Window(shape.rows, shape.columns))
 
     def _convolve(
-        self, node: Node, maker: Node, given: Stored, weight: np.ndarray, scale: np.ndarray, window: Window
+        self,
+        node: Node,
+        maker: Node | None,
+        given: Stored,
+        weight: np.ndarray,
+        scale: np.ndarray,
+        window: Window,
+        alone: bool = False,
     ) -> None:
         """Sums are of bytes as they are: what stands for zero in them is taken off here, for the whole window."""
-        if given.levels is None or given.kind != BYTES:
-            raise Unsupported(f"its {node.operator} takes what is not in unsigned bytes")
+        if given.kind != (FLOATS if maker is None else BYTES):
+            raise Unsupported(f"its {node.operator} has weights of {weight.dtype} for what is something else")
+        levels = given.levels or Levels(FLOATS, 1.0, 0)
         count = len(weight)
         shape = reading.after(node, given.shape, window, count)
         bias = reading.numbers(self.graph, node, 2, count) if len(node.inputs) > 2 and node.inputs[2] else 0
-        total = weight.reshape(count, -1).sum(axis=1, dtype=np.int64)
-        step = scale * given.levels.scale
-        self.done.add(maker)
-        ending = self._ending(node.outputs[0], Affine(step, bias - step * given.levels.zero * total), shape)
-        self.layers.append(Convolution(given, weight, window, shape, ending))
+        total = weight.reshape(count, -1).sum(axis=1, dtype=np.int64 if maker else np.float64)
+        step = scale * levels.scale
+        self.done.update([maker] if maker else [])
+        ending = self._ending(node.outputs[0], Affine(step, bias - step * levels.zero * total), shape)
+        self.layers.append(Convolution(given, weight, window, shape, ending, alone))
 
     def mean(self, node: Node) -> None:
         given = self._taken(node)
@@ -217,7 +240,10 @@ class _Walk:
                 self.done.add(node)
                 stored = Stored(node.outputs[0], shape, levels)
                 self._found(stored)
-                yield Write(stored, affine.in_levels(levels))
+                within = affine.in_levels(levels)
+                if within.high < levels.limits[1] * (1 - ROUNDED):
+                    raise Unsupported("its Clip ends below what its bytes can be")
+                yield Write(stored, within)
             elif (changed := self._changed(node, affine, shape)) is not None:
                 self.done.add(node)
                 yield from self._forms(node.outputs[0], changed, shape)
@@ -231,7 +257,9 @@ class _Walk:
         """The values after a Relu or BatchNormalization, where that is the order in which a write can do them."""
         if node.operator == "Relu" and len(node.outputs) == 1:
             return replace(affine, low=max(affine.low, 0.0))
-        if node.operator == "BatchNormalization" and affine.low == -inf:
+        if node.operator == "Clip" and len(node.outputs) == 1 and (most := reading.top(self.graph, node)) is not None:
+            return replace(affine, low=max(affine.low, 0.0), high=min(affine.high, most))
+        if node.operator == "BatchNormalization" and (affine.low, affine.high) == (-inf, inf):
             return affine.then(*reading.normalisation(self.graph, node, shape.channels))
         return None
 
@@ -249,6 +277,8 @@ class _Walk:
                     yield from self._forms(node.outputs[0], changed, shape)
 
     def _plain(self, name: str, affine: Affine, shape: Shape, answer: bool) -> Write:
+        if affine.high < inf:
+            raise Unsupported("its Clip is one of float32")
         if not answer:
             self.stored[name] = Stored(name, shape)
             return Write(self.stored[name], affine)

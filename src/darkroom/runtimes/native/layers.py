@@ -1,7 +1,7 @@
 """A network as a list of layers, each with what becomes of its sums before they are written: no graph, no memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -59,20 +59,22 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """max(low, value · scale + shift); float64, one for each channel."""
+    """value · scale + shift, between ``low`` and ``high``; float64, one for each channel."""
 
     scale: np.ndarray
     shift: np.ndarray
     low: float = -inf
+    high: float = inf
 
     def then(self, scale: np.ndarray | float, shift: np.ndarray | float) -> "Affine":
-        """Only where there is no ``low`` yet, or ``scale`` and ``shift`` are one positive number each."""
-        low = self.low if self.low == -inf else float(self.low * scale + shift)
-        return Affine(self.scale * scale, self.shift * scale + shift, low)
+        """Only where there are no bounds yet, or ``scale`` and ``shift`` are one positive number each."""
+        low, high = (bound if abs(bound) == inf else float(bound * scale + shift) for bound in (self.low, self.high))
+        return Affine(self.scale * scale, self.shift * scale + shift, low, high)
 
     def in_levels(self, levels: Levels) -> "Affine":
         changed = self.then(1 / levels.scale, levels.zero)
-        return Affine(changed.scale, changed.shift, max(changed.low, levels.limits[0]))
+        least, most = levels.limits
+        return replace(changed, low=max(changed.low, least), high=min(changed.high, most))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +133,17 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """``weight``: int8 (outputs, channels, rows, columns)."""
+    """``weight``: (outputs, channels, rows, columns); int8 for bytes, float32 for floats.
+
+    ``alone``: each channel has a window of its own, and the weights' second extent is 1.
+    """
 
     input: Stored
     weight: np.ndarray
     window: Window
     shape: Shape
     ending: Ending
+    alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,3 +180,8 @@ def writes(layer: Layer) -> list[Stored]:
     if isinstance(layer, Photo | Largest):
         return [layer.into]
     return [write.stored for write in layer.ending.writes if not write.answer]
+
+
+def reads_floats(layer: Layer) -> bool:
+    """Whether it is a convolution in float32: one that another engine may be asked to do in bf16."""
+    return isinstance(layer, Convolution) and layer.input.kind == FLOATS

@@ -12,6 +12,7 @@ from darkroom.runtimes.onnx_graph import Graph, Node
 MAX_EXTENT = 1 << 14  # of a kernel, a stride, a pad
 MAX_ELEMENTS = 1 << 28  # of one tensor inside the graph
 MAX_PRODUCTS = 1 << 16  # of bytes in one sum: more do not fit 32 bits
+MAX_ALONE = 1 << 9  # where floats count them
 
 
 def constant(graph: Graph, node: Node, place: int) -> np.ndarray:
@@ -41,11 +42,14 @@ def levels(graph: Graph, node: Node) -> Levels:
     return Levels(kind, step, int(zero.reshape(())))
 
 
-def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node]:
-    """int8 weights and float64 (outputs,) scales of a layer, and the node that says what they stand for."""
-    maker = graph.makers.get(node.inputs[1]) if len(node.inputs) > 1 else None
+def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node | None]:
+    """Weights in int8 or float32, float64 (outputs,) scales, and the node that says what they stand for."""
+    name = node.inputs[1] if len(node.inputs) > 1 else ""
+    if name in graph.constants:
+        return _weight_in_float(node, graph.constants[name])
+    maker = graph.makers.get(name)
     if maker is None or maker.operator != "DequantizeLinear":
-        raise Unsupported(f"its {node.operator} has weights in float")
+        raise Unsupported(f"its {node.operator} has weights that are computed")
     array = constant(graph, maker, 0)
     scale = constant(graph, maker, 1)
     zero = constant(graph, maker, 2) if len(maker.inputs) > 2 and maker.inputs[2] else np.zeros(1, np.int8)
@@ -60,12 +64,20 @@ def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node]:
     return array, np.broadcast_to(scale.reshape(-1).astype(np.float64), (len(array),)), maker
 
 
-def window(node: Node, rows: int, columns: int) -> Window:
+def _weight_in_float(node: Node, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, None]:
+    if array.dtype != np.float32 or array.ndim < 2 or not array.size or not np.isfinite(array).all():
+        raise Unsupported(f"its {node.operator} has weights of {array.dtype} that are not all numbers")
+    if array[0].size > MAX_PRODUCTS:
+        raise Unsupported(f"its {node.operator} sums up {array[0].size} products")
+    return array, np.ones(len(array)), None
+
+
+def window(node: Node, rows: int, columns: int, groups: int = 1) -> Window:
     """``rows`` and ``columns``: of the kernel."""
     strides, pads = node.wholes("strides", (1, 1)), node.wholes("pads", (0, 0, 0, 0))
     if node.text("auto_pad", "NOTSET") not in ("NOTSET", ""):
         raise Unsupported(f"its {node.operator} leaves its pads to the engine")
-    if set(node.wholes("dilations", (1, 1))) != {1} or node.whole("group", 1) != 1 or len(strides) != 2:
+    if set(node.wholes("dilations", (1, 1))) != {1} or node.whole("group", 1) != groups or len(strides) != 2:
         raise Unsupported(f"its {node.operator} has groups, gaps or not two dimensions")
     sizes = (rows, columns, *strides)
     if len(pads) != 4 or not all(1 <= n <= MAX_EXTENT for n in sizes) or not all(0 <= n <= MAX_EXTENT for n in pads):
@@ -118,3 +130,14 @@ def normalisation(graph: Graph, node: Node, channels: int) -> tuple[np.ndarray, 
         raise Unsupported("its BatchNormalization has a negative variance")
     scale = gamma / np.sqrt(spread)
     return scale, beta - mean * scale
+
+
+def top(graph: Graph, node: Node) -> float | None:
+    """Of a Clip that begins at zero, where it ends."""
+    if len(node.inputs) == 1:
+        low, high = node.real("min", -1.0), node.real("max", -1.0)
+    elif len(node.inputs) == 3:
+        low, high = (float(numbers(graph, node, place, 1)[0]) for place in (1, 2))
+    else:
+        return None
+    return high if low == 0 < high else None

@@ -13,9 +13,10 @@ import numpy as np
 from darkroom import __version__
 from darkroom.runtimes import native, onnx_graph
 from darkroom.runtimes.artifact import Compiled, Tensor
-from darkroom.runtimes.base import FLOAT32, Model, Settings, Unsupported, check_array, probed
+from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, Unsupported, check_array, probed
 from darkroom.runtimes.native import chains, plan
 from darkroom.runtimes.native.chains import Network
+from darkroom.runtimes.native.layers import reads_floats
 from darkroom.runtimes.native.packing import whole_vectors
 from darkroom.runtimes.native.plan import Plan
 from darkroom.runtimes.native.simplify import simplify
@@ -32,7 +33,7 @@ class Native:
         if not native.able():
             raise Unsupported(f"the native runtime is not installed here; {native.NEEDS}")
         try:
-            network, planned = _planned(artifact)
+            network, planned = _planned(artifact, settings.precision)
         except (Unsupported, ScanError, OSError, ValueError) as error:
             raise Unsupported(f"the native runtime cannot load {artifact.model.name}: {error}") from error
         threads = settings.threads // settings.streams
@@ -42,7 +43,7 @@ class Native:
         return probed(_Loaded(artifact.input, artifact.output, FLOAT32, network, contexts), artifact.model.name)
 
 
-def _planned(artifact: Compiled) -> tuple[Network, Plan]:
+def _planned(artifact: Compiled, precision: str) -> tuple[Network, Plan]:
     """The file is let go of when its weights are packed."""
     with open(artifact.model, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -55,6 +56,8 @@ def _planned(artifact: Compiled) -> tuple[Network, Plan]:
     network = chains.read(graph)
     if artifact.output.shape[1:] != (network.channels,):
         raise Unsupported(f"it answers {network.channels} numbers, and its record says {artifact.output.shape}")
+    if precision == BFLOAT16 and any(reads_floats(layer) for layer in network.layers):
+        raise Unsupported("its layers in float are asked for in bf16")
     return network, plan.make(network.layers)
 
 

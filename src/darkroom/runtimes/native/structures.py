@@ -4,7 +4,7 @@ import ctypes
 from ctypes import c_float, c_int32, c_int64, c_void_p
 
 NOTHING, BYTES, SIGNED, FLOATS = range(4)
-PHOTO, CONVOLUTION, LARGEST, MEAN = range(4)
+PHOTO, CONVOLUTION, LARGEST, MEAN, DEPTHWISE = range(5)
 
 LANES = 16  # channels of a vector
 GROUP = 4  # inputs that one instruction multiplies

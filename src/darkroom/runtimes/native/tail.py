@@ -32,6 +32,8 @@ def read(graph: Graph, name: str, channels: int) -> tuple[Sequence[Call], Sequen
         (node,) = users
         if node.operator == "Gemm" and begins(graph, node):
             call, channels = _matrix(graph, node, channels)
+        elif node.operator == "Relu":
+            call = _relu
         elif node.operator in ("Softmax", "Sigmoid"):
             call = _softmax if node.operator == "Softmax" else _sigmoid
             if node.whole("axis", 1) not in (1, -1):
@@ -44,6 +46,10 @@ def read(graph: Graph, name: str, channels: int) -> tuple[Sequence[Call], Sequen
     if graph.users.get(name):
         raise Unsupported("its answer is not the last thing that it computes")
     return calls, nodes, channels
+
+
+def _relu(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(values, 0), np.float32)
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
