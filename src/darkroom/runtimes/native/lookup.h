@@ -7,35 +7,55 @@
 
 enum { BYTE_VALUES = 256, MOST_CHANNELS = 4, TABLE_PARTS = BYTE_VALUES / LINE };
 
-typedef void (*LookUp)(const uint8_t *table, int channels, const uint8_t *from, uint8_t *to, int64_t bytes);
+/* Rows of so many bytes, those of `to` so far apart. */
+typedef struct {
+    const uint8_t *table, *from;
+    uint8_t *to;
+    int64_t bytes, rows, apart;
+    int channels;
+} Bytes;
 
-static void look_up_each(const uint8_t *table, int channels, const uint8_t *from, uint8_t *to, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += channels)
-        for (int c = 0; c < channels; c++) to[i + c] = table[BYTE_VALUES * c + from[i + c]];
+typedef void (*LookUp)(const Bytes *);
+
+static void look_up_each(const Bytes *b) {
+    for (int64_t y = 0; y < b->rows; y++)
+        for (int64_t i = 0; i < b->bytes; i += b->channels)
+            for (int c = 0; c < b->channels; c++)
+                b->to[y * b->apart + i + c] = b->table[BYTE_VALUES * c + b->from[y * b->bytes + i + c]];
 }
 
 #define VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
 
 /* 64 at a time, in every channel's table; each byte takes what its own channel's says. */
-VBMI static void look_up_many(const uint8_t *table, int channels, const uint8_t *from, uint8_t *to, int64_t bytes) {
+VBMI static inline __attribute__((always_inline)) void look_up_lines(const Bytes *b, const int channels) {
     __m512i parts[MOST_CHANNELS][TABLE_PARTS];
     __mmask64 whose[MOST_CHANNELS][MOST_CHANNELS] = {{0}}; /* [line % channels][channel] */
     for (int c = 0; c < channels; c++)
-        for (int p = 0; p < TABLE_PARTS; p++) parts[c][p] = _mm512_loadu_si512(table + BYTE_VALUES * c + LINE * p);
+        for (int p = 0; p < TABLE_PARTS; p++) parts[c][p] = _mm512_loadu_si512(b->table + BYTE_VALUES * c + LINE * p);
     for (int i = 0; i < LINE * channels; i++) whose[i / LINE][i % channels] |= 1ULL << i % LINE;
-    int line = 0;
-    for (int64_t i = 0; i < bytes; i += LINE, line = line + 1 == channels ? 0 : line + 1) {
-        const __mmask64 there = bytes - i >= LINE ? ~0ULL : (1ULL << (bytes - i)) - 1;
-        const __m512i given = _mm512_maskz_loadu_epi8(there, from + i);
-        const __mmask64 high = _mm512_movepi8_mask(given);
-        __m512i found = given;
-        for (int c = 0; c < channels; c++) {
-            const __m512i low = _mm512_permutex2var_epi8(parts[c][0], given, parts[c][1]);
-            const __m512i either = _mm512_mask_blend_epi8(high, low, _mm512_permutex2var_epi8(parts[c][2], given, parts[c][3]));
-            found = _mm512_mask_blend_epi8(whose[line][c], found, either);
+    for (int64_t y = 0; y < b->rows; y++) {
+        int line = 0;
+        for (int64_t i = 0; i < b->bytes; i += LINE, line = line + 1 == channels ? 0 : line + 1) {
+            const __mmask64 there = b->bytes - i >= LINE ? ~0ULL : (1ULL << (b->bytes - i)) - 1;
+            const __m512i given = _mm512_maskz_loadu_epi8(there, b->from + y * b->bytes + i);
+            const __mmask64 high = _mm512_movepi8_mask(given);
+            __m512i found = given;
+#pragma GCC unroll 4
+            for (int c = 0; c < channels; c++) {
+                const __m512i low = _mm512_permutex2var_epi8(parts[c][0], given, parts[c][1]);
+                const __m512i top = _mm512_permutex2var_epi8(parts[c][2], given, parts[c][3]);
+                found = _mm512_mask_blend_epi8(whose[line][c], found, _mm512_mask_blend_epi8(high, low, top));
+            }
+            _mm512_mask_storeu_epi8(b->to + y * b->apart + i, there, found);
         }
-        _mm512_mask_storeu_epi8(to + i, there, found);
     }
+}
+
+VBMI static void look_up_many(const Bytes *b) {
+    if (b->channels == 3)
+        look_up_lines(b, 3);
+    else
+        look_up_lines(b, b->channels);
 }
 
 static LookUp look_up_of(void) {

@@ -196,9 +196,10 @@ TARGET static void mean(const Network *n, const Step *s, int vector) {
 }
 
 static void take_photo(const Network *n, const Step *s, int row, int rows) {
-    const int64_t bytes = (int64_t)s->columns * s->channels;
-    for (int y = row; y < row + rows; y++)
-        n->look_up(s->table, s->channels, n->photo + y * bytes, (uint8_t *)s->end.first.data + y * s->end.first.row, bytes);
+    const Output *o = &s->end.first;
+    Bytes b = {.table = s->table, .bytes = (int64_t)s->columns * s->channels, .rows = rows, .apart = o->row, .channels = s->channels};
+    b.from = n->photo + row * b.bytes, b.to = (uint8_t *)o->data + row * o->row;
+    n->look_up(&b);
 }
 
 static void do_block(const Network *n, int64_t step, int64_t block) {

@@ -56,6 +56,19 @@ INLINE void multiply(__m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS], const
         }
 }
 
+/* So many times 4 bytes beside each other. */
+INLINE void advance(__m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS], const char *from[MOST_GROUPS][3],
+                    const int8_t **weights, int64_t pixel, const int times, const int groups, const int pixels,
+                    const int vectors, const int type) {
+#pragma GCC unroll 4
+    for (int k = 0; k < times; k++, *weights += vectors * LINE)
+        multiply(sums, from, *weights, pixel, 4 * k, groups, pixels, vectors, type);
+#pragma GCC unroll 2
+    for (int g = 0; g < groups; g++)
+#pragma GCC unroll 3
+        for (int third = 0; third < 3; third++) from[g][third] += 4 * times;
+}
+
 INLINE void products(const Products *p, Sums out, const int groups, const int pixels, const int vectors,
                      const int type) {
     __m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS];
@@ -75,26 +88,13 @@ INLINE void products(const Products *p, Sums out, const int groups, const int pi
 #pragma GCC unroll 3
             for (int third = 0; third < 3; third++)
                 from[g][third] = p->input[g] + row * p->window_row + 3 * third * pixel;
-        int left = p->run;
-        for (; left >= 4; left -= 4) {
+        for (int left = p->run / 4; left > 0; left--, ahead += 2 * LINE) {
             _mm_prefetch(ahead, _MM_HINT_T1);
             _mm_prefetch(ahead + LINE, _MM_HINT_T1);
-            ahead += 2 * LINE;
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; k++, weights += vectors * LINE)
-                multiply(sums, from, weights, pixel, 4 * k, groups, pixels, vectors, type);
-#pragma GCC unroll 2
-            for (int g = 0; g < groups; g++)
-#pragma GCC unroll 3
-                for (int third = 0; third < 3; third++) from[g][third] += 16;
+            advance(sums, from, &weights, pixel, 4, groups, pixels, vectors, type);
         }
-        for (; left > 0; left--, weights += vectors * LINE) {
-            multiply(sums, from, weights, pixel, 0, groups, pixels, vectors, type);
-#pragma GCC unroll 2
-            for (int g = 0; g < groups; g++)
-#pragma GCC unroll 3
-                for (int third = 0; third < 3; third++) from[g][third] += 4;
-        }
+        if (p->run & 2) advance(sums, from, &weights, pixel, 2, groups, pixels, vectors, type);
+        if (p->run & 1) advance(sums, from, &weights, pixel, 1, groups, pixels, vectors, type);
     }
 #pragma GCC unroll 2
     for (int g = 0; g < groups; g++)
