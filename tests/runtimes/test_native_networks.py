@@ -2,10 +2,14 @@
 
 import gc
 import os
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from darkroom.compiler.optimise import take_photo_bytes
+from darkroom.compiler.quantize import layers
 from darkroom.runtimes import native, registry
 from darkroom.runtimes.base import Settings, Unsupported
 from tests.runtimes.quantised import (
@@ -89,6 +93,53 @@ def test_real_numbers_differ_by_roundings(tmp_path, side, kind):
     assert np.abs(found - expected).max() < 0.03 * np.ptp(expected)
     other = registry.runtime("openvino").load(compiled, ONE).predict(images)
     assert np.abs(found - expected).max() < np.abs(other - expected).max() + 0.01 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("kept", [slice(0, 1), slice(2, 4), slice(-1, None)], ids=["first", "third", "last"])
+def test_layers_may_be_kept_in_float(tmp_path, kept):
+    small = partly(post_activation((16, 32, 32), 64), 64, kept)
+    images, compiled = smooth(3, 64), write(tmp_path, small, 64)
+    expected = answers(small, images)
+    found = registry.runtime("native").load(compiled, ONE).predict(images)
+    assert np.abs(found - expected).max() < 0.01 * np.ptp(expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "kept", "reason"),
+    [
+        (post_activation((16, 32), 32), slice(0), "100% of its work is in float, which other engines do as fast"),
+        (depthwise(32), slice(0, 1), "56% of its work is in float"),
+        (depthwise(32), slice(2, 3), "its Clip is one of float32"),
+    ],
+    ids=["all", "most", "a Clip"],
+)
+def test_what_is_better_done_in_float_is_for_other_engines(tmp_path, model, kept, reason):
+    small = partly(model, 32, kept) if kept.stop else take_photo_bytes(model)
+    with pytest.raises(Unsupported, match=reason):
+        registry.runtime("native").load(write(tmp_path, small, 32), ONE)
+
+
+def test_what_is_asked_for_in_bf16_is_for_other_engines(tmp_path):
+    """Not where there is nothing that could be."""
+    compiled = write(tmp_path / "some", partly(post_activation((16, 32, 32), 64), 64, slice(2, 4)), 64)
+    half = Settings(threads=1, precision="bf16")
+    with pytest.raises(Unsupported, match="of its work is in float, which other engines do as fast, or in bf16"):
+        registry.runtime("native").load(compiled, half)
+    compiled = write(tmp_path / "none", quantised(post_activation((16,), 8), 8, additions=True), 8)
+    assert registry.runtime("native").load(compiled, half).precision == "fp32"
+
+
+def partly(model: onnx.ModelProto, side: int, kept: slice) -> onnx.ModelProto:
+    """Quantised but for these of its layers."""
+    keep = [layer.name for layer in layers(model)][kept]
+    return open_ended(quantised(model, side, additions=False, keep=keep))
+
+
+def test_the_file_is_let_go_of(tmp_path):
+    compiled = write(tmp_path, quantised(post_activation((16,), 8), 8, additions=True), 8)
+    loaded = registry.runtime("native").load(compiled, ONE)
+    assert str(compiled.model) not in Path("/proc/self/maps").read_text()
+    assert loaded.predict(smooth(1, 8)).shape == (1, 10)
 
 
 def test_a_model_that_goes_takes_its_threads_along(tmp_path):

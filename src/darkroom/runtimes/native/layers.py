@@ -182,6 +182,14 @@ def writes(layer: Layer) -> list[Stored]:
     return [write.stored for write in layer.ending.writes if not write.answer]
 
 
-def reads_floats(layer: Layer) -> bool:
-    """Whether it is a convolution in float32: one that another engine may be asked to do in bf16."""
-    return isinstance(layer, Convolution) and layer.input.kind == FLOATS
+def share_in_float(layers: Sequence[Layer]) -> float:
+    """Of all products those of float32, padding included."""
+    floats = total = 0
+    for layer in layers:
+        if isinstance(layer, Convolution):
+            rows, columns = layer.weight.shape[2:]
+            inputs = 1 if layer.alone else layer.input.padded
+            products = layer.shape.rows * layer.shape.columns * layer.shape.channels * inputs * rows * columns
+            total += products
+            floats += products if layer.input.kind == FLOATS else 0
+    return floats / max(total, 1)

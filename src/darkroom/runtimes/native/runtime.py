@@ -5,7 +5,7 @@ import ctypes
 import mmap
 import queue
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,15 @@ from darkroom.runtimes.artifact import Compiled, Tensor
 from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, Unsupported, check_array, probed
 from darkroom.runtimes.native import chains, plan
 from darkroom.runtimes.native.chains import Network
-from darkroom.runtimes.native.layers import reads_floats
+from darkroom.runtimes.native.layers import share_in_float
 from darkroom.runtimes.native.packing import whole_vectors
 from darkroom.runtimes.native.plan import Plan
 from darkroom.runtimes.native.simplify import simplify
 from darkroom.runtimes.native.structures import LANES
+from darkroom.runtimes.native.tail import Call
 from darkroom.runtimes.onnx_scan import ScanError
+
+MOST_IN_FLOAT = 0.5  # of the products
 
 
 class Native:
@@ -40,11 +43,12 @@ class Native:
         contexts: queue.SimpleQueue[_Context] = queue.SimpleQueue()
         for _ in range(settings.streams):
             contexts.put(_Context(planned, threads))
-        return probed(_Loaded(artifact.input, artifact.output, FLOAT32, network, contexts), artifact.model.name)
+        loaded = _Loaded(artifact.input, artifact.output, FLOAT32, network.answers, network.tail, contexts)
+        return probed(loaded, artifact.model.name)
 
 
 def _planned(artifact: Compiled, precision: str) -> tuple[Network, Plan]:
-    """The file is let go of when its weights are packed."""
+    """The file stays mapped as long as either: what is loaded keeps neither."""
     with open(artifact.model, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     graph = simplify(onnx_graph.read(memoryview(mapped)))
@@ -56,8 +60,9 @@ def _planned(artifact: Compiled, precision: str) -> tuple[Network, Plan]:
     network = chains.read(graph)
     if artifact.output.shape[1:] != (network.channels,):
         raise Unsupported(f"it answers {network.channels} numbers, and its record says {artifact.output.shape}")
-    if precision == BFLOAT16 and any(reads_floats(layer) for layer in network.layers):
-        raise Unsupported("its layers in float are asked for in bf16")
+    share = share_in_float(network.layers)
+    if share > MOST_IN_FLOAT or (share and precision == BFLOAT16):
+        raise Unsupported(f"{share:.0%} of its work is in float, which other engines do as fast, or in bf16")
     return network, plan.make(network.layers)
 
 
@@ -89,22 +94,23 @@ class _Loaded:
     input: Tensor
     output: Tensor
     precision: str
-    network: Network
+    answers: int  # channels of the last layer
+    tail: Sequence[Call]
     contexts: "queue.SimpleQueue[_Context]"
 
     def predict(self, array: np.ndarray) -> np.ndarray:
         check_array(array, self.input)
         photos = np.ascontiguousarray(array)
-        answers = np.empty((len(photos), whole_vectors(self.network.answers) * LANES), np.float32)
+        answers = np.empty((len(photos), whole_vectors(self.answers) * LANES), np.float32)
         with self._context() as context:
             for photo, answer in zip(photos, answers, strict=True):
                 context.run(photo, answer)
-        rows = [self._finished(row) for row in np.split(answers[:, : self.network.answers], len(answers))]
+        rows = [self._finished(row) for row in np.split(answers[:, : self.answers], len(answers))]
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _finished(self, row: np.ndarray) -> np.ndarray:
         """One at a time: a product of matrices may round otherwise where there are more."""
-        for call in self.network.tail:
+        for call in self.tail:
             row = call(row)
         return np.ascontiguousarray(row)
 
