@@ -14,6 +14,7 @@ from darkroom.runtimes.native import chains
 from darkroom.runtimes.native.simplify import simplify
 from darkroom.testing.runtime_contract import CLASSES, ONE, SIDE, model, photos, write
 
+ROUNDING = (("Quantize", "r", "rq"), ("Dequantize", "rq", "rd"))
 pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
 
 
@@ -61,6 +62,15 @@ def short(proto: onnx.ModelProto) -> None:
     proto.graph.initializer[0].raw_data = proto.graph.initializer[0].raw_data[:-1]
 
 
+def rounded(proto: onnx.ModelProto) -> None:
+    """The mean is one of bytes."""
+    pair = [helper.make_node(f"{kind}Linear", [a, "x_scale", "x_zero"], [b]) for kind, a, b in ROUNDING]
+    nodes = [*proto.graph.node[:7], *pair, *proto.graph.node[7:]]
+    nodes[9].input[0] = "rd"
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
 def both_ways(proto: onnx.ModelProto) -> None:
     """Two normalisations of one sum, and the sum itself: three forms."""
     nodes = list(proto.graph.node)
@@ -100,7 +110,10 @@ REFUSED = {
     "weights around another zero": (constant("w_zero", np.ones(6), np.int8), "expected int8 around zero"),
     "scales for others": (constant("w_scale", np.ones(5)), "has 5 scales for 6 outputs"),
     "a scale that is no number": (constant("w_scale", np.full(6, np.nan)), "scales that are no numbers"),
-    "a scale beyond float32": (both(constant("w_scale", [3e38] * 6), constant("x_scale", 2.0)), "range of float32"),
+    "a scale beyond float32": (both(constant("w_scale", [3e38] * 6), constant("x_scale", 2.0)), "leave the range"),
+    "a scale beyond 32 bits": (both(constant("w_scale", [1e9] * 6), rounded), "leave the range of 32 bits"),
+    "two tensors for one": (lambda proto: proto.graph.node[6].input.append("d"), "its Relu takes 2 tensors"),
+    "zeros for others": (constant("w_zero", np.zeros(5), np.int8), "expected int8 around zero"),
     "a weight cut off": (short, "has 161 bytes; expected 162"),
     "levels of nothing": (constant("x_scale", 0.0), "has a scale of 0.0"),
     "negative levels": (constant("x_scale", -1.0), "has a scale of -1.0"),

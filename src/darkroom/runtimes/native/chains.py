@@ -45,6 +45,7 @@ class Network:
 
 def read(graph: Graph) -> Network:
     """Raises Unsupported, and ScanError for attributes that are not what they should be."""
+    reading.check_inputs(graph)
     return _Walk(graph).network()
 
 

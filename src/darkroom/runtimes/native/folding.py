@@ -56,6 +56,18 @@ def fold(ending: Ending) -> Folded:
     return folded
 
 
+def reach(folded: Folded, most: float) -> float:
+    """The farthest that a level can be from zero before it saturates, for sums of bytes that ``most`` bounds."""
+    value = float((np.abs(folded.scale) * most + np.abs(folded.shift)).max())
+    if folded.rounded:
+        value = max(-folded.rounded.low, folded.rounded.high) * folded.rounded.step
+    if folded.added and folded.added.stored.levels:
+        value += 255 * abs(folded.added.scale) + abs(folded.added.shift)
+    second = [folded.second] if folded.second and not folded.through else []
+    affines = [write.affine for write in [*([] if folded.first_as_is else [folded.first]), *second]]
+    return max([value, *(float((np.abs(a.scale) * value + np.abs(a.shift)).max()) for a in affines)])
+
+
 def _plain(ending: Ending) -> Folded:
     scale, shift = ending.affine.scale, ending.affine.shift
     rounded = None

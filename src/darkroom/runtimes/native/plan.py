@@ -32,6 +32,7 @@ from darkroom.runtimes.native.structures import (
 )
 
 MAX_PACKED = 1 << 31  # bytes
+MAX_LEVEL = 1 << 31  # what is rounded is a whole number of 32 bits before it saturates
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,10 +216,19 @@ def _packed(pack: Pack, layer: Layer) -> Packed:
     if isinstance(layer, Largest):
         return Packed(layer)
     ending = folding.fold(layer.ending)
+    if layer.input.kind != FLOATS and folding.reach(ending, _most(layer)) >= MAX_LEVEL:
+        raise Unsupported("it has scales or shifts that leave the range of 32 bits")
     weights = _weights(pack, layer) if isinstance(layer, Convolution) else 0
     first = None if ending.first_as_is else _pair(pack, ending.first.affine.scale, ending.first.affine.shift)
     second = _pair(pack, ending.second.affine.scale, ending.second.affine.shift) if ending.second else None
     return Packed(layer, weights, ending, Numbers(*_pair(pack, ending.scale, ending.shift), first, second))
+
+
+def _most(layer: Convolution | Mean) -> float:
+    """No sum of bytes is farther from zero."""
+    if isinstance(layer, Mean):
+        return 255.0 * layer.input.shape.rows * layer.input.shape.columns
+    return float(255 * 128 * layer.weight[0].size)
 
 
 def _weights(pack: Pack, layer: Convolution) -> int:

@@ -15,6 +15,27 @@ MAX_PRODUCTS = 1 << 16  # of bytes in one sum: more do not fit 32 bits
 MAX_ALONE = 1 << 9  # where floats count them
 
 
+_INPUTS = {  # how many there are, where it is not any number
+    "Relu": (1,),
+    "BatchNormalization": (5,),
+    "QuantizeLinear": (3,),
+    "DequantizeLinear": (2, 3),
+    "Add": (2,),
+    "Conv": (2, 3),
+    "Gemm": (2, 3),
+    "MaxPool": (1,),
+    "GlobalAveragePool": (1,),
+    "Softmax": (1,),
+    "Sigmoid": (1,),
+}
+
+
+def check_inputs(graph: Graph) -> None:
+    for node in graph.nodes:
+        if len(node.inputs) not in _INPUTS.get(node.operator, (len(node.inputs),)):
+            raise Unsupported(f"its {node.operator} takes {len(node.inputs)} tensors")
+
+
 def constant(graph: Graph, node: Node, place: int) -> np.ndarray:
     name = node.inputs[place] if place < len(node.inputs) else ""
     if name not in graph.constants:
@@ -53,7 +74,7 @@ def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node | Non
     array = constant(graph, maker, 0)
     scale = constant(graph, maker, 1)
     zero = constant(graph, maker, 2) if len(maker.inputs) > 2 and maker.inputs[2] else np.zeros(1, np.int8)
-    if array.dtype != np.int8 or array.ndim < 2 or not array.size or zero.any():
+    if array.dtype != np.int8 or array.ndim < 2 or not array.size or zero.any() or zero.size not in (1, len(array)):
         raise Unsupported(f"its {node.operator} has weights of {array.dtype}; expected int8 around zero")
     if scale.size not in (1, len(array)) or (scale.size > 1 and maker.whole("axis", 1) != 0):
         raise Unsupported(f"its {node.operator} has {scale.size} scales for {len(array)} outputs")
