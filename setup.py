@@ -18,7 +18,7 @@ setup(
             "darkroom.networks.native._native",
             [
                 f"src/darkroom/networks/native/{name}.c"
-                for name in ("threads", "batch_norm", "conv3x3", "momentum", "norm_pool")
+                for name in ("threads", "batch_norm", "conv3x3", "momentum", "stem")
             ],
             depends=sorted(map(str, Path("src/darkroom/networks/native").glob("*.h"))),
             libraries=["pthread"],

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from darkroom.networks import batch_norm, catalogue
 from darkroom.networks.architecture import Architecture
-from darkroom.networks.batch_norm import normalised, normalised_relu, normalised_relu_pooled
+from darkroom.networks.batch_norm import normalised, normalised_relu
 from tests.networks.sameness import all_equal, by_threads, exit_code_of_child
 
 SHAPES = [(3, 4, 17, 9), (16, 8, 9, 9), (64, 40, 17, 17), (100, 3, 5, 7), (257, 2, 6, 6), (2048, 2, 3, 3), (1, 3, 4, 4)]
@@ -96,30 +96,14 @@ def test_what_goes_past_is_added_on_the_way_back(used: str) -> None:
 
 
 @needs_native
-@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (64, 3, 20, 20), (40, 2, 9, 16), (17, 4, 8, 1)], ids=str)
-def test_pooled_it_is_what_torch_computes(shape: tuple[int, int, int, int], monkeypatch: Any) -> None:
-    def pooled(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-        return functional.max_pool2d(functional.relu(norm(x)), 3, stride=2, padding=1)
-
-    assert_same(shape, normalised_relu_pooled, pooled, monkeypatch)
-
-
-def test_pooled_evaluation_is_left_to_torch() -> None:
-    norm, x = layer(8).eval(), photos(8, 2, 9, 9)
-    expected = functional.max_pool2d(functional.relu(norm(x)), 3, stride=2, padding=1)
-    assert torch.equal(normalised_relu_pooled(norm, x), expected)
-
-
-@needs_native
-@pytest.mark.parametrize("way", [normalised_relu, normalised_relu_pooled])
-def test_the_number_of_threads_changes_no_bit(way: Any) -> None:
+def test_the_number_of_threads_changes_no_bit() -> None:
     torch.manual_seed(0)
     x, norm = photos(48, 16, 40, 40).requires_grad_(), layer(48)
-    gradient = torch.randn(way(norm, x).shape)
+    gradient = torch.randn(x.shape)
 
     def compute() -> list[Tensor | None]:
         x.grad = norm.weight.grad = None
-        y = way(norm, x)
+        y = normalised_relu(norm, x)
         y.backward(gradient)
         return [y, x.grad, norm.weight.grad]
 

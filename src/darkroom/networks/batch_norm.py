@@ -34,17 +34,6 @@ def normalised_relu_beside(norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tensor, Ten
     return normalised_relu(norm, x), x
 
 
-def normalised_relu_pooled(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """max_pool2d(relu(norm(x)), 3, stride=2, padding=1) of (N, C, H, W)."""
-    if _suits(norm, x):
-        running = norm.running_mean, norm.running_var
-        assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.add_(1)
-        answer: Tensor = _Pooled.apply(x, norm.weight, norm.bias, running, norm.momentum, norm.eps)
-        return answer
-    return functional.max_pool2d(normalised_relu(norm, x), 3, stride=2, padding=1)
-
-
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """norm(x) of (N, C, H, W)."""
     if _suits(norm, x):
@@ -58,14 +47,11 @@ def is_native() -> bool:
     return library() is not None
 
 
-def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
+def suits(norm: nn.BatchNorm2d) -> bool:
+    """Whether what it does to a tensor that ``fits`` is done in C."""
     return (
         norm.training
-        and x.device.type == "cpu"
-        and x.dtype is torch.float32
-        and x.dim() == 4
-        and x.is_contiguous(memory_format=torch.channels_last)
-        and x.numel() > x.shape[1] <= MAX_CHANNELS  # one value a channel has no variance: torch says so
+        and norm.num_features <= MAX_CHANNELS
         and norm.affine
         and norm.weight.dtype is torch.float32
         and norm.track_running_stats
@@ -73,6 +59,21 @@ def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and library() is not None
     )
+
+
+def fits(x: Tensor) -> bool:
+    """Whether the parts in C take (N, C, H, W) as it lies."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and x.dim() == 4
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and x.numel() > x.shape[1]  # one value a channel has no variance: torch says so
+    )
+
+
+def _suits(norm: nn.BatchNorm2d, x: Tensor) -> bool:
+    return suits(norm) and fits(x)
 
 
 def _run(norm: nn.BatchNorm2d, x: Tensor, low: float, high: float, *, beside: bool = False) -> Any:
@@ -130,44 +131,6 @@ class _Normalised(torch.autograd.Function):
         tensors = gradient.data_ptr(), x.data_ptr(), None if past is None else past.data_ptr(), dx.data_ptr()
         done(library().darkroom_norm_backward(*tensors, *sizes, *given, *made))
         return dx, dweight, dbias, *[None] * 5
-
-
-class _Pooled(torch.autograd.Function):
-    """max_pool2d(relu(batch_norm(x)), 3, stride=2, padding=1)"""
-
-    @staticmethod
-    def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor, running: Any, momentum: float, eps: float
-    ) -> Tensor:
-        images, channels, height, width = x.shape
-        shape = images, channels, (height + 1) // 2, (width + 1) // 2
-        y = torch.empty(shape, memory_format=torch.channels_last)
-        winner = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-        moments = torch.empty(2, channels, dtype=torch.float64)  # mean and variance of the batch
-        made = *_pointers(moments[0], moments[1], *running), momentum, _threads()
-        sizes = images, height, width, channels
-        given = *_pointers(x, y, winner), *sizes, *_pointers(weight, bias), eps
-        done(library().darkroom_norm_pool_forward(*given, *made))
-        context.save_for_backward(x, weight, bias, moments, y, winner)
-        context.eps = eps
-        return y
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(context: Any, gradient: Tensor) -> Any:
-        x, weight, bias, moments, y, winner = context.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        images, channels, height, width = x.shape
-        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
-        sizes = images, height, width, channels
-        given = *_pointers(gradient, x, y, winner, dx), *sizes, *_pointers(weight, bias), context.eps
-        made = _pointers(moments[0], moments[1], dweight, dbias)
-        done(library().darkroom_norm_pool_backward(*given, *made, _threads()))
-        return dx, dweight, dbias, *[None] * 3
-
-
-def _pointers(*tensors: Tensor) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
 
 
 def _threads() -> int:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.networks.architecture import Architecture
-from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside, normalised_relu_pooled
+from darkroom.networks.batch_norm import normalised_relu, normalised_relu_beside
 from darkroom.networks.conv3x3 import convolved
 from darkroom.networks.first_layer import normalised_conv
+from darkroom.networks.stem import stem
 
 BN_EPS = 2e-5
 BN_MOMENTUM = 0.1  # weight of the new batch; MXNet's 0.9 is the weight of the old average
@@ -78,9 +79,11 @@ class ResNet(nn.Module):
         self.fc1 = nn.Linear(inputs, architecture.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = normalised_conv(self.bn_data, self.conv0, images if images.is_floating_point() else images.float())
-        if not self.architecture.small_stem:
-            x = normalised_relu_pooled(self.bn0, x)
+        x = images if images.is_floating_point() else images.float()
+        if self.architecture.small_stem:
+            x = normalised_conv(self.bn_data, self.conv0, x)
+        else:
+            x = stem(self.bn_data, self.conv0, self.bn0, x)
         for name in self.units:
             x = self.get_submodule(name)(x)
         x = normalised_relu(self.bn1, x)

@@ -12,8 +12,8 @@ SHAPE = [WHOLE] * 5  # images, height, width, inputs, outputs
 ARGUMENTS = {
     "darkroom_norm_forward": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],
     "darkroom_norm_backward": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
-    "darkroom_norm_pool_forward": [*[POINTER] * 3, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, REAL, COUNT],
-    "darkroom_norm_pool_backward": [*[POINTER] * 5, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, COUNT],
+    "darkroom_stem_forward": [*[POINTER] * 4, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, REAL, COUNT, COUNT],
+    "darkroom_stem_backward": [*[POINTER] * 7, *[WHOLE] * 5, *[POINTER] * 2, REAL, *[POINTER] * 4, COUNT, COUNT],
     "darkroom_descend": [WHOLE, *[POINTER] * 4, *[SINGLE] * 3, COUNT],
     "darkroom_conv3x3": [*[POINTER] * 2, *[WHOLE] * 4, *[POINTER] * 2, *SHAPE, COUNT, COUNT],
     "darkroom_conv3x3_filters": [*[POINTER] * 3, *SHAPE, COUNT, COUNT],

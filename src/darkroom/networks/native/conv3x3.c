@@ -183,7 +183,8 @@ static void transform_filters(const void *given, int64_t panel, int worker) {
     float taps[9 * MOST];
     for (int64_t c = 0; c < f->inputs; c += INPUTS) {
         gather_taps(taps, f, first, wide, c);
-        f->kernels->filter(f->points + first * f->inputs + c * wide, f->inputs * f->outputs + PADDING, taps, INPUTS * wide);
+        f->kernels->filter(f->points + first * f->inputs + c * wide, f->inputs * f->outputs + PADDING, taps,
+                           INPUTS * wide);
     }
 }
 
@@ -243,9 +244,10 @@ static void convolve(const void *given, int64_t item, int worker) {
 /* y (images, height, width, outputs) of x (images, height, width, inputs), and `more`, like y, is added if it is not NULL;
  * `filters` lie with the given strides of outputs, inputs, rows and columns. 0: no memory, or not on this processor. */
 int darkroom_conv3x3(const float *x, const float *filters, int64_t output_stride, int64_t input_stride,
-                     int64_t row_stride, int64_t column_stride, const float *more, float *y, int64_t images, int64_t height, int64_t width,
-                     int64_t inputs, int64_t outputs, int lanes, int threads) {
-    Forward f = {{.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs}, .x = x, .more = more, .y = y};
+                     int64_t row_stride, int64_t column_stride, const float *more, float *y, int64_t images,
+                     int64_t height, int64_t width, int64_t inputs, int64_t outputs, int lanes, int threads) {
+    const Layer layer = {.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs};
+    Forward f = {layer, .x = x, .more = more, .y = y};
     Filters transformed = {NULL, filters, {output_stride, input_stride, row_stride, column_stride}, inputs, outputs};
     int done = 0;
     threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
@@ -346,7 +348,8 @@ static void finish_output(const void *given, int64_t output, int worker) {
  * 0: no memory, or not on this processor. */
 int darkroom_conv3x3_filters(const float *x, const float *dy, float *dw, int64_t images, int64_t height, int64_t width,
                              int64_t inputs, int64_t outputs, int lanes, int threads) {
-    Backward b = {{.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs}, .x = x, .dy = dy, .dw = dw};
+    const Layer layer = {.images = images, .height = height, .width = width, .inputs = inputs, .outputs = outputs};
+    Backward b = {layer, .x = x, .dy = dy, .dw = dw};
     int done = 0;
     threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
     if (lay_out(&b.layer, lanes)) {

@@ -244,6 +244,23 @@ TARGET static void NAME(gradient)(float *points, int64_t step, int64_t panel_ste
 
 /* ---- products of matrices ---- */
 
+/* out (rows, wide * LANES) = a (rows, depth) · b (depth, wide * LANES) */
+#define PRODUCT(n, wide)                                                                                               \
+    NAME(multiply)(FITS(n), wide, 0, out, out_row, a, depth, 1, b, (wide) * LANES, depth, depth * (wide) * LANES)
+TARGET static void NAME(product_rows)(int64_t rows, int wide, float *restrict out, int64_t out_row,
+                                      const float *restrict a, const float *restrict b, int64_t depth) {
+    switch (rows) { UP_TO_14 }
+}
+#undef PRODUCT
+
+/* out (rows, wide * LANES) = or += aᵀ · b;  a (depth, rows) and b (depth, wide * LANES), rows of both PANEL apart */
+#define PRODUCT(n, wide) NAME(multiply)(FITS(n), wide, add, out, out_row, a, 1, PANEL, b, PANEL, depth, 0)
+TARGET static void NAME(outer_rows)(int64_t rows, int wide, int add, float *restrict out, int64_t out_row,
+                                    const float *restrict a, const float *restrict b, int64_t depth) {
+    switch (rows) { UP_TO_14 }
+}
+#undef PRODUCT
+
 /* out (rows, width) = a (rows, depth) · b (width / PANEL, depth, PANEL), the last panel as wide as what is left */
 TARGET static void NAME(product)(float *restrict out, const float *restrict a, int64_t rows, int64_t depth,
                                  const float *restrict b, int64_t width) {

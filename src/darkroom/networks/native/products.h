@@ -1,4 +1,4 @@
-/* Vectors and products of small matrices, included once for each kind of processor by conv3x3_kernels.h. */
+/* Vectors and products of small matrices, included once for each kind of processor by *_kernels.h. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t NAME(places) __attribute__((vector_size(4 * LANES)));
@@ -46,22 +46,5 @@ INLINE void NAME(multiply)(int rows, int wide, int add, float *restrict out, int
         if (wide == 2) PRODUCT(n, 2);                                                                                  \
         else PRODUCT(n, 1);                                                                                            \
         break;
-
-/* out (rows, wide * LANES) = a (rows, depth) · b (depth, wide * LANES) */
-#define PRODUCT(n, wide)                                                                                               \
-    NAME(multiply)(FITS(n), wide, 0, out, out_row, a, depth, 1, b, (wide) * LANES, depth, depth * (wide) * LANES)
-TARGET static void NAME(product_rows)(int64_t rows, int wide, float *restrict out, int64_t out_row,
-                                      const float *restrict a, const float *restrict b, int64_t depth) {
-    switch (rows) { UP_TO_14 }
-}
-#undef PRODUCT
-
-/* out (rows, wide * LANES) = or += aᵀ · b;  a (depth, rows) and b (depth, wide * LANES), rows of both PANEL apart */
-#define PRODUCT(n, wide) NAME(multiply)(FITS(n), wide, add, out, out_row, a, 1, PANEL, b, PANEL, depth, 0)
-TARGET static void NAME(outer_rows)(int64_t rows, int wide, int add, float *restrict out, int64_t out_row,
-                                    const float *restrict a, const float *restrict b, int64_t depth) {
-    switch (rows) { UP_TO_14 }
-}
-#undef PRODUCT
 
 INLINE int64_t NAME(least)(int64_t a, int64_t b) { return a < b ? a : b; }
