@@ -34,10 +34,13 @@ def pre_activation(folder: Path, layers: int, side: int) -> onnx.ModelProto:
     return source.read(folder, None, "").model
 
 
-def post_activation(channels: Sequence[int], side: int, *, pooled: bool = False, deep: bool = False) -> onnx.ModelProto:
+def post_activation(
+    channels: Sequence[int], side: int, *, pooled: bool = False, deep: bool = False, early: bool = False
+) -> onnx.ModelProto:
     """A Relu after each sum; two blocks for each number of channels, the first of them halving but for the very first.
 
-    ``pooled``: a stem with a 7 x 7 convolution and a MaxPool; ``deep``: blocks of 1 x 1, 3 x 3 and 1 x 1.
+    ``pooled``: a stem with a 7 x 7 convolution and a MaxPool; ``deep``: blocks of 1 x 1, 3 x 3 and 1 x 1;
+    ``early``: a Relu before each sum as well.
     """
     made = _Maker(side)
     tensor = made.convolution("data", 3, channels[0], 7 if pooled else 3, 2 if pooled else 1, relu=True)
@@ -49,7 +52,7 @@ def post_activation(channels: Sequence[int], side: int, *, pooled: bool = False,
             branch = made.convolution(tensor, before, count, 1 if deep else 3, 1 if deep else stride, relu=True)
             if deep:
                 branch = made.convolution(branch, count, count, 3, stride, relu=True)
-            branch = made.convolution(branch, count, count, 1 if deep else 3, 1)
+            branch = made.convolution(branch, count, count, 1 if deep else 3, 1, relu=early)
             same = before == count and stride == 1
             shortcut = tensor if same else made.convolution(tensor, before, count, 1, stride)
             tensor = made.node("Relu", [made.node("Add", [branch, shortcut])])

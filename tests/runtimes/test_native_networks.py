@@ -34,6 +34,7 @@ NETWORKS = {
     "post-activation, small photos": (lambda _: post_activation((16, 32), 32), 32),
     "post-activation, pooled": (lambda _: post_activation((16, 48), 64, pooled=True), 64),
     "post-activation, deep": (lambda _: post_activation((24, 40), 32, deep=True), 32),
+    "a Relu before the sum": (lambda _: post_activation((16, 32), 32, early=True), 32),
     "depthwise": (lambda _: depthwise(32), 32),
     "depthwise, normalised": (lambda _: depthwise(30, norm=True), 30),
     "odd numbers": (lambda _: post_activation((18, 36), 29, pooled=True), 29),

@@ -8,10 +8,21 @@ import pytest
 from darkroom.runtimes import native, onnx_graph
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import chains, planes
-from darkroom.runtimes.native.layers import Convolution, Largest, Levels, Photo, Shape, Stored, Window, reads, writes
+from darkroom.runtimes.native.layers import (
+    Convolution,
+    Largest,
+    Levels,
+    Photo,
+    Rounding,
+    Shape,
+    Stored,
+    Window,
+    reads,
+    writes,
+)
 from darkroom.runtimes.native.packing import Pack
 from darkroom.runtimes.native.simplify import simplify
-from darkroom.runtimes.native.structures import BYTES, GROUP, LANES, LINE, Step
+from darkroom.runtimes.native.structures import BYTES, GROUP, LANES, LINE, SIGNED, Step
 from tests.runtimes.quantised import post_activation, quantised
 
 LEVELS = Levels(BYTES, 0.5, 7)
@@ -52,6 +63,12 @@ def test_weights_lie_as_the_header_says(outputs, inputs, size, kind):
             ((y * run + column) * side_by_side + o // LANES % 2 * (side_by_side - 1)) * LANES + o % LANES
         ) * group + rest
         assert packed[before + at] == (weight[o, i, y, x] if o < outputs and i < inputs else 0)
+
+
+def test_a_relu_before_rounding_is_a_bound():
+    assert Rounding(LEVELS).bounds == (-7, 248)
+    assert Rounding(LEVELS, positive=True).bounds == (0, 248)
+    assert Rounding(Levels(SIGNED, 0.5, 0), positive=True).bounds == (0, 127)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["bytes", "float sums"])
