@@ -17,9 +17,9 @@
 #define POINTS 36
 #define CUT 4              /* of the six points along a side: the one that tiles of three pixels lack */
 #define PADDING 16         /* numbers between points, which would otherwise fight for the same places of a cache */
-#define CACHED (1 << 18)   /* numbers: points up to so many stay in the second-level cache */
-#define SMALL_SUMS (1 << 18) /* numbers: a thread's own sums up to so many do */
-#define CHUNK 128            /* tiles that are added up before the filters' points are touched again */
+#define SMALL_SUMS (1 << 20) /* numbers: up to so many, each thread has sums of its own */
+#define SMALL_CHUNK 56       /* tiles that are added up before the filters' points are touched again, by one thread, */
+#define CHUNK 128            /* and by all */
 #define SPLIT 448            /* tiles that one thread adds up by itself */
 
 typedef struct {
@@ -200,7 +200,7 @@ typedef struct {
 
 static void share_out(Forward *f, int threads) {
     const int64_t tiles = f->layer.tiles, panel = 2 * f->layer.kernels->lanes;
-    int64_t blocks = f->layer.inputs + f->layer.outputs <= 256 ? (tiles + 27) / 28 : (tiles + 63) / 64;
+    int64_t blocks = f->layer.inputs + f->layer.outputs <= 256 ? (tiles + 27) / 28 : (tiles + 55) / 56;
     f->parts = 1, f->part = f->layer.outputs;
     while (blocks * f->parts < threads && f->part >= 128 && f->part / 2 % panel == 0) f->parts *= 2, f->part /= 2;
     const int64_t rounds = (blocks * f->parts + threads - 1) / threads;
@@ -357,7 +357,7 @@ int darkroom_conv3x3_filters(const float *x, const float *dy, float *dw, int64_t
         const int64_t tiles = b.layer.tiles;
         b.splits = small ? (tiles + SPLIT - 1) / SPLIT : 1;
         b.split = (tiles + b.splits - 1) / b.splits;
-        b.chunk = less(small ? CACHED / (POINTS * (inputs + outputs)) : CHUNK, b.split);
+        b.chunk = less(small ? SMALL_CHUNK : CHUNK, b.split);
         b.panel = 2 * b.layer.kernels->lanes;
         b.in_step = (inputs + b.panel - 1) / b.panel * b.panel * b.chunk + PADDING;
         b.out_step = (outputs + b.panel - 1) / b.panel * b.panel * b.chunk + PADDING;
