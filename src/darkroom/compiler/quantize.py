@@ -9,7 +9,7 @@ has in its accumulators, that is a sum that goes one way only, and the branch th
 
 Engines differ in what they still have (``fused``). Most add to what a convolution just computed only where the other
 branch was a convolution too, and normalise a sum as it was rounded for the shortcut. Our own adds to any convolution
-and writes the sum twice, both times from what is in its registers: it need not round in between, so nothing is lost there.
+and writes the sum twice, both times from what is in its registers: nothing is rounded in between, and nothing lost.
 """
 
 from collections.abc import Collection, Iterable, Mapping

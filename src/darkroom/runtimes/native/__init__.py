@@ -19,7 +19,7 @@ _POINTER = ctypes.c_void_p
 _CALLS: dict[str, tuple[list[Any], Any]] = {
     "darkroom_network_able": ([], ctypes.c_int),
     "darkroom_network_step_bytes": ([], ctypes.c_int64),
-    "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int], _POINTER),
+    "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int, ctypes.c_int64], _POINTER),
     "darkroom_network_free": ([_POINTER], None),
     "darkroom_network_run": ([_POINTER] * 3, None),
 }

@@ -12,7 +12,8 @@
 #include "depthwise.h"
 #include "lookup.h"
 
-enum { BLOCKS_A_THREAD = 7, PATIENCE = 2000 }; /* 7 divides most maps: blocks are alike */
+enum { BLOCKS_A_THREAD = 7 };                          /* divides most maps, so that blocks are alike */
+enum { PATIENCE = 2000, AWHILE = 5000 }; /* turns of waiting for a step; and for another call, before sleep: some 60 us */
 enum { NEAR = 1 << 14, KEPT = 1 << 19 }; /* bytes that the nearest cache keeps beside others, and that a core's keeps */
 
 /* How a step is divided: `parts` times so many rows, by `slices` of so many pairs of vectors. */
@@ -36,7 +37,7 @@ struct Network {
     Division *divisions;
     Progress *progress;
     Range *ranges; /* [steps][threads] */
-    int64_t count;
+    int64_t count, probabilities;
     int threads;
     LookUp look_up;
     const uint8_t *photo;
@@ -278,6 +279,10 @@ static void *serve(void *given) {
         run_steps(n, me.number);
         pthread_mutex_lock(&n->lock);
         if (--n->busy == 0) pthread_cond_signal(&n->end);
+        pthread_mutex_unlock(&n->lock);
+        for (int turn = 0; turn < AWHILE && __atomic_load_n(&n->round, __ATOMIC_RELAXED) == seen; turn++)
+            __builtin_ia32_pause();
+        pthread_mutex_lock(&n->lock);
     }
     pthread_mutex_unlock(&n->lock);
     return 0;
@@ -324,13 +329,21 @@ static void get_ready(Network *n) {
     }
 }
 
+static void make_probabilities(float *values, int64_t count) {
+    float most = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < count; i++) most = fmaxf(most, values[i]);
+    for (int64_t i = 0; i < count; i++) sum += values[i] = expf(values[i] - most);
+    for (int64_t i = 0; i < count; i++) values[i] /= sum;
+}
+
 void darkroom_network_run(Network *n, const uint8_t *photo, float *answer) {
     get_ready(n);
     n->photo = photo, n->answer = (char *)answer;
     if (n->threads > 1) {
         spread(n);
         pthread_mutex_lock(&n->lock);
-        n->running = 1, n->round++;
+        n->running = 1;
+        __atomic_add_fetch(&n->round, 1, __ATOMIC_RELAXED);
         pthread_cond_broadcast(&n->begin);
         pthread_mutex_unlock(&n->lock);
     }
@@ -341,6 +354,7 @@ void darkroom_network_run(Network *n, const uint8_t *photo, float *answer) {
         while (n->busy) pthread_cond_wait(&n->end, &n->lock);
         pthread_mutex_unlock(&n->lock);
     }
+    make_probabilities(answer, n->probabilities);
 }
 
 static void *lines(size_t count, size_t size) {
@@ -348,13 +362,13 @@ static void *lines(size_t count, size_t size) {
     return posix_memalign(&memory, LINE, count * size) ? 0 : memset(memory, 0, count * size);
 }
 
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads) {
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities) {
     Network *n = lines(1, sizeof *n);
     if (!n) return 0;
     pthread_mutex_init(&n->lock, 0);
     pthread_cond_init(&n->begin, 0);
     pthread_cond_init(&n->end, 0);
-    n->count = count, n->threads = threads, n->around = -1, n->look_up = look_up_of();
+    n->count = count, n->threads = threads, n->probabilities = probabilities, n->around = -1, n->look_up = look_up_of();
     n->steps = lines(count, sizeof *steps);
     n->divisions = lines(count, sizeof *n->divisions);
     n->progress = lines(count, sizeof *n->progress);
@@ -387,7 +401,7 @@ void darkroom_network_free(Network *n) {
 
 int darkroom_network_able(void) { return 0; }
 int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads) { return 0; }
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities) { return 0; }
 void darkroom_network_free(Network *network) {}
 void darkroom_network_run(Network *network, const uint8_t *photo, float *answer) {}
 

@@ -74,8 +74,9 @@ int darkroom_network_able(void);
 /* What a Step measures here, for those who lay it out by hand. */
 int64_t darkroom_network_step_bytes(void);
 
-/* The steps are copied, what they point to is not. NULL where there is no memory or no thread to be had. */
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads);
+/* The steps are copied, what they point to is not. So many numbers of the answer become probabilities, by a softmax: 0 for
+ * none. NULL where there is no memory or no thread to be had. */
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities);
 
 void darkroom_network_free(Network *network);
 

@@ -35,7 +35,7 @@ def read(graph: Graph, name: str, channels: int) -> tuple[Sequence[Call], Sequen
         elif node.operator == "Relu":
             call = _relu
         elif node.operator in ("Softmax", "Sigmoid"):
-            call = _softmax if node.operator == "Softmax" else _sigmoid
+            call = softmax if node.operator == "Softmax" else _sigmoid
             if node.whole("axis", 1) not in (1, -1):
                 raise Unsupported(f"its {node.operator} is one over axis {node.whole('axis', 1)}")
         else:
@@ -52,7 +52,7 @@ def _relu(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(values, 0), np.float32)
 
 
-def _softmax(values: np.ndarray) -> np.ndarray:
+def softmax(values: np.ndarray) -> np.ndarray:
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
