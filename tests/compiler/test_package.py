@@ -1,6 +1,7 @@
 """A trained model through the whole compiler, and what is in the folder afterwards."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def test_the_folder_is_complete(compiled, trained):
     ]
     assert (into / "darkroom.txt").read_bytes() == (trained.model / "darkroom.txt").read_bytes()
     assert said[0] == "Read the MXNET model: 74 nodes, input data uint8 [batch, 32, 32, 3]"
-    assert said[1].startswith("Calibrated 36 tensors on")
+    assert re.match(r"Calibrated (30|36) tensors on", said[1])  # fewer for the runtime that adds in its registers
     assert "accepted" in said[-2]
 
 
@@ -77,13 +78,15 @@ def test_int8_answers_as_the_network_it_was_made_of(compiled, trained):
     assert recorded["photos"] == {"calibration": len(trained.training), "validation": len(trained.validation)}
 
 
-def test_both_engines_answer_alike(compiled, trained):
+def test_all_engines_answer_alike(compiled, trained):
     into, _ = compiled
     vanilla = Eager.load(trained.model, "cpu")
     pixels = np.stack([vanilla.input.preprocess.apply(data) for data, _ in trained.validation[:20]])
-    answers = [registry.load(into, ONE, [name])[1].predict(pixels) for name in registry.RUNTIMES]
-    np.testing.assert_allclose(answers[0], answers[1], atol=0.03)
-    assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).mean() > 0.9
+    first, *others = (registry.load(into, ONE, [name])[1].predict(pixels) for name in registry.installed())
+    assert len(others) >= 1
+    for answers in others:
+        np.testing.assert_allclose(answers, first, atol=0.03)
+        assert (answers.argmax(axis=1) == first.argmax(axis=1)).mean() > 0.9
 
 
 def test_the_report_is_a_page(compiled):

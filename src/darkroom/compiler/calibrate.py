@@ -58,6 +58,7 @@ def _session(model: onnx.ModelProto, names: Sequence[str], threads: int) -> ort.
     open_model.graph.output.extend(extra)
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, _WARNINGS_OFF
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # beyond, outputs are fused away
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(open_model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

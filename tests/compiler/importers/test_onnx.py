@@ -78,7 +78,7 @@ def test_it_is_compiled_to_int8_by_arrays(tmp_path, images):
     compiled = artifact.read(tmp_path / "out")
     assert (compiled.framework, compiled.precisions) == ("ONNX", {"int8": 2, "float": 0})
     assert compiled.input == artifact.Tensor("x", "float32", (None, 2, 6, 6))
-    for name in registry.installed():
+    for name in ("openvino", "onnxruntime"):  # our own takes photos
         _, model = registry.load(tmp_path / "out", Settings(threads=1), [name])
         np.testing.assert_allclose(model.predict(images), answers(network(), images), atol=0.02)
 

@@ -26,10 +26,16 @@ BOTH = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture
+def known() -> dict[str, np.ndarray]:
+    """``images`` and what TensorFlow ``answers``."""
+    with np.load(DATA / "tiny.npz") as file:
+        return dict(file)
+
+
 @BOTH
-def test_the_answers_are_tensorflows(tmp_path: Path, file: str, load: Load) -> None:
+def test_the_answers_are_tensorflows(tmp_path: Path, known: dict[str, np.ndarray], file: str, load: Load) -> None:
     shutil.copy(DATA / file, tmp_path)
-    known = np.load(DATA / "tiny.npz")
     session = ort.InferenceSession(load(tmp_path, [IMAGE]).SerializeToString())
     found = session.run(None, {session.get_inputs()[0].name: known["images"]})[0]
     np.testing.assert_allclose(found, known["answers"], atol=1e-6)
@@ -37,10 +43,11 @@ def test_the_answers_are_tensorflows(tmp_path: Path, file: str, load: Load) -> N
 
 @pytest.mark.parametrize(("file", "framework"), [("tiny.tflite", "TFLITE"), ("tiny.pb", "TENSORFLOW")])
 @pytest.mark.parametrize("asked", ["", "as it is"])
-def test_compiled_and_served(tmp_path: Path, file: str, framework: str, asked: str) -> None:
+def test_compiled_and_served(
+    tmp_path: Path, known: dict[str, np.ndarray], file: str, framework: str, asked: str
+) -> None:
     (tmp_path / "model").mkdir()
     shutil.copy(DATA / file, tmp_path / "model")
-    known = np.load(DATA / "tiny.npz")
     into = compile_model(
         tmp_path / "model",
         targets.this_machine(),
