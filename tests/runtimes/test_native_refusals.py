@@ -126,7 +126,6 @@ REFUSED = {
     "photos of other numbers": (node("Cast", to=TensorProto.DOUBLE), "no photo with channels last"),
     "another operator": (instead("Relu", "Tanh"), "its GlobalAveragePool takes what no layer has written"),
     "an answer of a map": (instead("GlobalAveragePool", "Relu"), "10 x 10 pixels|no known place|for 6 channels"),
-    "a pool of floats": (instead("Relu", "MaxPool", kernel_shape=[2, 2]), "its MaxPool is one of float32"),
     "a softmax over photos": (node("Softmax", axis=0), "its Softmax is one over axis 0"),
     "another matrix": (constant("m", np.ones((CLASSES, 7))), r"shape \(7, 4\) for 6 channels"),
     "a bias too short": (constant("b", np.ones(CLASSES - 1)), "has 3 float32 parameters; expected 4"),

@@ -149,8 +149,6 @@ class _Walk:
 
     def largest(self, node: Node) -> None:
         given = self._taken(node)
-        if given.levels is None:
-            raise Unsupported("its MaxPool is one of float32")
         window = reading.pool_window(node)
         shape = reading.after(node, given.shape, window, given.shape.channels)
         into = replace(given, name=node.outputs[0], shape=shape)

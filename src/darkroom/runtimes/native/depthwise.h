@@ -1,5 +1,5 @@
-/* Convolutions of each channel with a window of its own: floats multiply, which is exact for bytes and windows as small as
- * any network's, since what they give stays below 2^24. */
+/* Convolutions of each channel with a window of its own: floats multiply, which is exact for bytes and windows as small
+ * as any network's, since what they give stays below 2^24. */
 
 #ifndef DARKROOM_DEPTHWISE
 #define DARKROOM_DEPTHWISE
@@ -7,7 +7,8 @@
 #include "epilogue.h"
 
 /* `p->run` pixels in each row of the window, `next` bytes apart; weights: floats [window][run][all channels]. */
-INLINE void depthwise(const Products *p, int64_t next, int64_t channels, Sums out, const int pixels, const int vectors) {
+INLINE void depthwise(const Products *p, int64_t next, int64_t channels, Sums out, const int pixels,
+                      const int vectors) {
     __m512 sums[MOST_PIXELS][MOST_VECTORS];
 #pragma GCC unroll 7
     for (int i = 0; i < pixels; i++)
@@ -22,7 +23,8 @@ INLINE void depthwise(const Products *p, int64_t next, int64_t channels, Sums ou
                 const __m512 weight = _mm512_loadu_ps(weights + v * LANES);
 #pragma GCC unroll 7
                 for (int i = 0; i < pixels; i++)
-                    sums[i][v] = _mm512_fmadd_ps(read_vector(from + i * p->pixel + v * LANES, BYTES), weight, sums[i][v]);
+                    sums[i][v] =
+                        _mm512_fmadd_ps(read_vector(from + i * p->pixel + v * LANES, BYTES), weight, sums[i][v]);
             }
         }
 #pragma GCC unroll 7
@@ -37,15 +39,23 @@ typedef void (*DepthwiseKernel)(const Products *, int64_t, int64_t, Sums);
     TARGET static void depthwise_##pixels##_##vectors(const Products *p, int64_t next, int64_t channels, Sums out) { \
         depthwise(p, next, channels, out, pixels, vectors);                                                          \
     }
-#define DEPTHWISES_OF(vectors)                                                                   \
-    DEPTHWISE_OF(1, vectors) DEPTHWISE_OF(2, vectors) DEPTHWISE_OF(3, vectors) DEPTHWISE_OF(4, vectors) \
-    DEPTHWISE_OF(5, vectors) DEPTHWISE_OF(6, vectors) DEPTHWISE_OF(7, vectors)
+#define DEPTHWISES_OF(vectors)                                                                          \
+    DEPTHWISE_OF(1, vectors)                                                                            \
+    DEPTHWISE_OF(2, vectors) DEPTHWISE_OF(3, vectors) DEPTHWISE_OF(4, vectors) DEPTHWISE_OF(5, vectors) \
+        DEPTHWISE_OF(6, vectors) DEPTHWISE_OF(7, vectors)
 DEPTHWISES_OF(1)
 DEPTHWISES_OF(2)
 
-#define DEPTHWISE_NAMES(vectors)                                                                        \
-    {0, depthwise_1_##vectors, depthwise_2_##vectors, depthwise_3_##vectors, depthwise_4_##vectors,     \
-     depthwise_5_##vectors, depthwise_6_##vectors, depthwise_7_##vectors}
-static const DepthwiseKernel DEPTHWISE_KERNELS[MOST_VECTORS][MOST_PIXELS + 1] = {DEPTHWISE_NAMES(1), DEPTHWISE_NAMES(2)};
+#define DEPTHWISE_NAMES(vectors) \
+    {0,                          \
+     depthwise_1_##vectors,      \
+     depthwise_2_##vectors,      \
+     depthwise_3_##vectors,      \
+     depthwise_4_##vectors,      \
+     depthwise_5_##vectors,      \
+     depthwise_6_##vectors,      \
+     depthwise_7_##vectors}
+static const DepthwiseKernel DEPTHWISE_KERNELS[MOST_VECTORS][MOST_PIXELS + 1] = {DEPTHWISE_NAMES(1),
+                                                                                 DEPTHWISE_NAMES(2)};
 
 #endif

@@ -1,7 +1,7 @@
 /* What becomes of sums: scaled, rounded, added to, and written, once or twice.
  *
- * It costs as much as 5 to 20 products, so the forms that networks have most are compiled one by one; any other takes the
- * same code with nothing known beforehand. */
+ * It costs as much as 5 to 20 products, so the forms that networks have most are compiled one by one; any other takes
+ * the same code with nothing known beforehand. */
 
 #ifndef DARKROOM_EPILOGUE
 #define DARKROOM_EPILOGUE
@@ -34,8 +34,8 @@ INLINE __m512 read_vector(const char *address, const int type) {
     return _mm512_cvtepi32_ps(type == SIGNED ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
 
-/* Each array has the vectors of one pixel, or of two beside each other: `pixel` bytes apart. Saturates as it narrows, four
- * vectors at a time. */
+/* Each array has the vectors of one pixel, or of two beside each other: `pixel` bytes apart. Saturates as it narrows,
+ * four vectors at a time. */
 INLINE void write_bytes(char *to, int64_t pixel, const __m512i *whole, const int pixels, const int vectors,
                         const int type) {
     if (vectors == 1) {
@@ -83,8 +83,9 @@ typedef struct {
 } Factors;
 
 /* One pixel, or two beside each other: vectors[pixel * vectors + vector]. */
-INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by, const int32_t (*sums)[MOST_VECTORS][LANES],
-                          char *first, char *second, const char *other, const int pixels, const int vectors) {
+INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
+                          const int32_t (*sums)[MOST_VECTORS][LANES], char *first, char *second, const char *other,
+                          const int pixels, const int vectors) {
     __m512 values[4];
 #pragma GCC unroll 4
     for (int i = 0; i < pixels * vectors; i++) {
@@ -138,7 +139,8 @@ INLINE void finish_tile(const Epilogue *e, const Form f, Sums sums, const Tile t
         by.scale[v] = _mm512_loadu_ps(e->scale + c), by.shift[v] = _mm512_loadu_ps(e->shift + c);
         if (f.other && !f.rounds) by.shift[v] = _mm512_add_ps(by.shift[v], _mm512_set1_ps(e->other.shift));
         if (f.affine)
-            by.first_scale[v] = _mm512_loadu_ps(e->first.scale + c), by.first_shift[v] = _mm512_loadu_ps(e->first.shift + c);
+            by.first_scale[v] = _mm512_loadu_ps(e->first.scale + c),
+            by.first_shift[v] = _mm512_loadu_ps(e->first.shift + c);
         if (f.second)
             by.second_scale[v] = _mm512_loadu_ps(e->second.scale + c),
             by.second_shift[v] = _mm512_loadu_ps(e->second.shift + c);
@@ -148,10 +150,10 @@ INLINE void finish_tile(const Epilogue *e, const Form f, Sums sums, const Tile t
         const char *other = at->other[g] + t.channel * width(f.other);
         int i = 0;
         for (; i + 2 <= t.pixels; i += 2)
-            finish_pixels(e, f, &by, (const int32_t(*)[MOST_VECTORS][LANES])sums[g][i], first + i * e->first.pixel,
+            finish_pixels(e, f, &by, (const int32_t (*)[MOST_VECTORS][LANES])sums[g][i], first + i * e->first.pixel,
                           second + i * e->second.pixel, other + i * e->other.pixel, 2, vectors);
         if (i < t.pixels)
-            finish_pixels(e, f, &by, (const int32_t(*)[MOST_VECTORS][LANES])sums[g][i], first + i * e->first.pixel,
+            finish_pixels(e, f, &by, (const int32_t (*)[MOST_VECTORS][LANES])sums[g][i], first + i * e->first.pixel,
                           second + i * e->second.pixel, other + i * e->other.pixel, 1, vectors);
     }
 }
@@ -159,8 +161,15 @@ INLINE void finish_tile(const Epilogue *e, const Form f, Sums sums, const Tile t
 TARGET static Form form_of(const Epilogue *e, int floats) {
     const int first_low = e->first.low > (e->first.type == BYTES ? 0 : e->first.type == SIGNED ? -128 : -INFINITY);
     const int second_low = e->second.low > (e->second.type == BYTES ? 0 : e->second.type == SIGNED ? -128 : -INFINITY);
-    return (Form){floats, e->rounds, e->other.type, e->least > -INFINITY, e->first.type, e->first.scale != 0,
-                  (e->first.type && first_low) || (e->second.type && second_low), e->second.type, e->second_of_first};
+    return (Form){floats,
+                  e->rounds,
+                  e->other.type,
+                  e->least > -INFINITY,
+                  e->first.type,
+                  e->first.scale != 0,
+                  (e->first.type && first_low) || (e->second.type && second_low),
+                  e->second.type,
+                  e->second_of_first};
 }
 
 #define FINISH(name, ...)                                                                      \
@@ -197,15 +206,10 @@ FINISH(any_of_floats, form_of(e, 1))
 static const struct {
     Form form;
     Finish finish;
-} FORMS[] = {{TO_BYTES, finish_to_bytes},
-             {TO_SIGNED, finish_to_signed},
-             {STEM, finish_stem},
-             {SUM, finish_sum},
-             {SUM_TWICE, finish_sum_twice},
-             {SHORTCUT_TWICE, finish_shortcut_twice},
-             {KEPT_SUM, finish_kept_sum},
-             {KEPT_SUM_TWICE, finish_kept_sum_twice},
-             {RELU_OF_SUM, finish_relu_of_sum}};
+} FORMS[] = {
+    {TO_BYTES, finish_to_bytes}, {TO_SIGNED, finish_to_signed},           {STEM, finish_stem},
+    {SUM, finish_sum},           {SUM_TWICE, finish_sum_twice},           {SHORTCUT_TWICE, finish_shortcut_twice},
+    {KEPT_SUM, finish_kept_sum}, {KEPT_SUM_TWICE, finish_kept_sum_twice}, {RELU_OF_SUM, finish_relu_of_sum}};
 
 TARGET static Finish finish_of(const Epilogue *e, int floats) {
     const Form form = form_of(e, floats);

@@ -12,10 +12,10 @@
 enum { NOTHING, BYTES, SIGNED, FLOATS }; /* what a tensor holds: uint8, int8, float32 */
 enum { PHOTO, CONVOLUTION, LARGEST, MEAN, DEPTHWISE };
 
-/* value = f * scale[channel] + shift[channel], or f itself where scale is NULL; at least `low`; then, but for FLOATS, rounded
- * half to even and saturated */
+/* value = f * scale[channel] + shift[channel], or f itself where scale is NULL; at least `low`; then, but for FLOATS,
+ * rounded half to even and saturated */
 typedef struct {
-    char *data; /* of the first pixel, behind the border; NULL for the answer, which comes with the call */
+    char *data;         /* of the first pixel, behind the border; NULL for the answer, which comes with the call */
     int64_t row, pixel; /* bytes from one to the next */
     const float *scale, *shift;
     float low;
@@ -36,17 +36,17 @@ typedef struct {
     int32_t rounds;
     float low, high, step; /* where it rounds: f = clamp(round(f), low, high) * step */
     Other other;
-    float least;     /* f = max(f, least); -infinity but for a ReLU */
-    Output first;    /* of f */
-    Output second;   /* of f; or where second_of_first of the rounded value of first, before its type's bytes */
+    float least;   /* f = max(f, least); -infinity but for a ReLU */
+    Output first;  /* of f */
+    Output second; /* of f; or where second_of_first of the rounded value of first, before its type's bytes */
     int32_t second_of_first;
 } Epilogue;
 
 typedef struct {
     int32_t kind;
-    int32_t rows, columns; /* of the output */
-    int32_t vectors;       /* of 16 channels of the output */
-    const char *input;     /* what the first window begins with, border included; NULL for the photo */
+    int32_t rows, columns;          /* of the output */
+    int32_t vectors;                /* of 16 channels of the output */
+    const char *input;              /* what the first window begins with, border included; NULL for the photo */
     int64_t input_row, input_pixel; /* bytes from one window to the next: below it, beside it */
     /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (BYTES or FLOATS), the last of which may reach
      * beyond the window, where weights are 0; LARGEST: rows and columns (`run`) of pixels.
@@ -74,8 +74,8 @@ int darkroom_network_able(void);
 /* What a Step measures here, for those who lay it out by hand. */
 int64_t darkroom_network_step_bytes(void);
 
-/* The steps are copied, what they point to is not. So many numbers of the answer become probabilities, by a softmax: 0 for
- * none. NULL where there is no memory or no thread to be had. */
+/* The steps are copied, what they point to is not. So many numbers of the answer become probabilities, by a softmax: 0
+ * for none. NULL where there is no memory or no thread to be had. */
 Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities);
 
 void darkroom_network_free(Network *network);

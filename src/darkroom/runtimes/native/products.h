@@ -1,8 +1,8 @@
 /* Sums of products, of bytes or of floats, for processors with AVX-512 and its VNNI.
  *
- * A tile is one or two groups of up to 7 pixels, beside each other within a group, by one or two vectors of 16 channels:
- * 28 sums, two registers of weights and one of inputs are all that the processor has. 7 divides the sides of every map of
- * a network for 224 pixels; others are cut into groups of nearly one size. */
+ * A tile is one or two groups of up to 7 pixels, beside each other within a group, by one or two vectors of 16
+ * channels: 28 sums, two registers of weights and one of inputs are all that the processor has. 7 divides the sides of
+ * every map of a network for 224 pixels; others are cut into groups of nearly one size. */
 
 #ifndef DARKROOM_PRODUCTS
 #define DARKROOM_PRODUCTS
@@ -106,25 +106,32 @@ INLINE void products(const Products *p, Sums out, const int groups, const int pi
 
 typedef void (*Kernel)(const Products *, Sums);
 
-#define KERNEL(type, groups, pixels, vectors)                                                     \
+#define KERNEL(type, groups, pixels, vectors)                                                           \
     TARGET static void products_##type##_##groups##_##pixels##_##vectors(const Products *p, Sums out) { \
-        products(p, out, groups, pixels, vectors, type);                                          \
+        products(p, out, groups, pixels, vectors, type);                                                \
     }
-#define KERNELS_OF(type, groups, vectors)                                       \
-    KERNEL(type, groups, 1, vectors) KERNEL(type, groups, 2, vectors)           \
-    KERNEL(type, groups, 3, vectors) KERNEL(type, groups, 4, vectors)           \
-    KERNEL(type, groups, 5, vectors) KERNEL(type, groups, 6, vectors) KERNEL(type, groups, 7, vectors)
-#define KERNELS_OF_TYPE(type) KERNELS_OF(type, 1, 1) KERNELS_OF(type, 1, 2) KERNELS_OF(type, 2, 1) KERNELS_OF(type, 2, 2)
+#define KERNELS_OF(type, groups, vectors)                                                              \
+    KERNEL(type, groups, 1, vectors)                                                                   \
+    KERNEL(type, groups, 2, vectors) KERNEL(type, groups, 3, vectors) KERNEL(type, groups, 4, vectors) \
+        KERNEL(type, groups, 5, vectors) KERNEL(type, groups, 6, vectors) KERNEL(type, groups, 7, vectors)
+#define KERNELS_OF_TYPE(type) \
+    KERNELS_OF(type, 1, 1) KERNELS_OF(type, 1, 2) KERNELS_OF(type, 2, 1) KERNELS_OF(type, 2, 2)
 KERNELS_OF_TYPE(BYTES)
 KERNELS_OF_TYPE(FLOATS)
 
-#define NAMES_OF(type, groups, vectors)                                                        \
-    {0, products_##type##_##groups##_1_##vectors, products_##type##_##groups##_2_##vectors,    \
-     products_##type##_##groups##_3_##vectors, products_##type##_##groups##_4_##vectors,       \
-     products_##type##_##groups##_5_##vectors, products_##type##_##groups##_6_##vectors,       \
+#define NAMES_OF(type, groups, vectors)        \
+    {0,                                        \
+     products_##type##_##groups##_1_##vectors, \
+     products_##type##_##groups##_2_##vectors, \
+     products_##type##_##groups##_3_##vectors, \
+     products_##type##_##groups##_4_##vectors, \
+     products_##type##_##groups##_5_##vectors, \
+     products_##type##_##groups##_6_##vectors, \
      products_##type##_##groups##_7_##vectors}
-#define NAMES_OF_TYPE(type) \
-    {{NAMES_OF(type, 1, 1), NAMES_OF(type, 1, 2)}, {NAMES_OF(type, 2, 1), NAMES_OF(type, 2, 2)}}
+#define NAMES_OF_TYPE(type)                                                                          \
+    {                                                                                                \
+        {NAMES_OF(type, 1, 1), NAMES_OF(type, 1, 2)}, { NAMES_OF(type, 2, 1), NAMES_OF(type, 2, 2) } \
+    }
 static const Kernel KERNELS[2][MOST_GROUPS][MOST_VECTORS][MOST_PIXELS + 1] = {NAMES_OF_TYPE(BYTES),
                                                                               NAMES_OF_TYPE(FLOATS)};
 

@@ -1,0 +1,223 @@
+/* A step of a network, block by block: which part of its output a block is, and how it comes about. */
+
+#ifndef DARKROOM_STEPS
+#define DARKROOM_STEPS
+
+#include <math.h>
+#include <string.h>
+
+#include "depthwise.h"
+#include "lookup.h"
+
+enum { BLOCKS_A_THREAD = 7 };            /* divides most maps, so that blocks are alike */
+enum { NEAR = 1 << 14, KEPT = 1 << 19 }; /* bytes that the nearest cache keeps beside others, and that a core's keeps */
+
+/* What differs from call to call. */
+typedef struct {
+    const uint8_t *photo;
+    char *answer;
+    LookUp look_up;
+} Call;
+
+/* How a step is divided: `parts` times so many rows, by `slices` of so many pairs of vectors. */
+typedef struct {
+    int rows, parts, pairs, slices;
+    int near; /* rows that are finished before others */
+    Finish finish;
+} Division;
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+static int larger(int a, int b) { return a > b ? a : b; }
+
+static int parts_of(int whole, int part) { return (whole + part - 1) / part; }
+
+static char *output_at(const Call *call, const Output *o, int row, int column) {
+    if (!o->type) return 0;
+    return (o->data ? o->data : call->answer) + row * o->row + column * o->pixel;
+}
+
+static void place(const Call *call, const Epilogue *e, Places *at, int group, int row, int column) {
+    const Other *o = &e->other;
+    at->first[group] = output_at(call, &e->first, row, column);
+    at->second[group] = output_at(call, &e->second, row, column);
+    at->other[group] = o->type ? o->data + row * o->row + column * o->pixel : 0;
+}
+
+/* Pixels beside each other that are computed at once: `of` such groups in a row, from `column` on. */
+typedef struct {
+    int pixels, of, column;
+} Groups;
+
+TARGET static void convolve_groups(const Call *call, const Step *s, Groups g, int row, int rows, int pair,
+                                   const int8_t *weights, int64_t bytes, Finish finish) {
+    const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
+    Products p = {.weights = weights,
+                  .pixel = s->input_pixel,
+                  .window_row = s->window_row,
+                  .window = s->window,
+                  .run = s->run,
+                  .ahead = (const char *)weights + bytes};
+    Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
+    Places at;
+    Sums sums;
+    for (int k = 0; k < count; k += MOST_GROUPS) {
+        tile.groups = smaller(MOST_GROUPS, count - k);
+        for (int i = 0; i < tile.groups; i++) {
+            const int y = row + (k + i) / g.of, x = g.column + (k + i) % g.of * g.pixels;
+            p.input[i] = s->input + y * s->input_row + x * s->input_pixel;
+            place(call, &s->end, &at, i, y, x);
+        }
+        KERNELS[s->input_type == FLOATS][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
+        p.ahead += bytes / 4;
+        finish(&s->end, sums, tile, &at);
+    }
+}
+
+/* Rows are cut into groups of two sizes that differ by one. So few rows are finished at a time that what is written,
+ * and added to it, stays in the nearest cache while all channels get their turn. */
+TARGET static void convolve(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
+                            int pairs) {
+    const int of = parts_of(s->columns, MOST_PIXELS), least = s->columns / of, more = s->columns % of;
+    const Groups wide = {least + 1, more, 0}, narrow = {least, of - more, more * (least + 1)};
+    const int64_t bytes = (int64_t)s->window * s->run * MOST_VECTORS * LINE;
+    for (int end = row + rows, high; row < end; row += high) {
+        high = smaller(d->near, end - row);
+        for (int k = pair; k < pair + pairs; k++) {
+            const int8_t *weights = (const int8_t *)s->weights + k * bytes;
+            if (wide.of) convolve_groups(call, s, wide, row, high, k, weights, bytes, d->finish);
+            convolve_groups(call, s, narrow, row, high, k, weights, bytes, d->finish);
+        }
+    }
+}
+
+TARGET static void convolve_channels(const Call *call, const Step *s, const Division *d, int row, int rows) {
+    const int of = parts_of(s->columns, MOST_PIXELS), most = parts_of(s->columns, of);
+    Products p = {.pixel = s->input_pixel, .window_row = s->window_row, .window = s->window, .run = s->run};
+    Places at;
+    Sums sums;
+    for (int y = row; y < row + rows; y++)
+        for (int v = 0; v < s->vectors; v += MOST_VECTORS) {
+            const int vectors = smaller(MOST_VECTORS, s->vectors - v);
+            p.weights = (const int8_t *)((const float *)s->weights + v * LANES);
+            for (int x = 0; x < s->columns; x += most) {
+                const int pixels = smaller(most, s->columns - x);
+                p.input[0] = s->input + y * s->input_row + x * s->input_pixel + v * LANES;
+                DEPTHWISE_KERNELS[vectors - 1][pixels](&p, s->window_pixel, s->vectors * LANES, sums);
+                place(call, &s->end, &at, 0, y, x);
+                d->finish(&s->end, sums, (Tile){1, pixels, vectors, (int64_t)v * LANES}, &at);
+            }
+        }
+}
+
+INLINE __m512i least_of(const int type) {
+    if (type == FLOATS) return _mm512_castps_si512(_mm512_set1_ps(-INFINITY));
+    return _mm512_set1_epi8(type == SIGNED ? -128 : 0);
+}
+
+INLINE __m512i larger_of(__m512i a, __m512i b, const int type) {
+    if (type == FLOATS) return _mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+    return type == SIGNED ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
+}
+
+/* Of up to 64 bytes of each pixel of a window. */
+INLINE __m512i largest_of(const Step *s, const char *from, const int rows, const int columns, __mmask64 mask,
+                          const int type) {
+    const __m512i least = least_of(type);
+    __m512i value = least;
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++) {
+            const char *pixel = from + i * s->window_row + j * s->window_pixel;
+            const __m512i found = _mm512_mask_loadu_epi8(least, mask, pixel);
+            value = larger_of(value, found, type);
+        }
+    return value;
+}
+
+/* What a window has beyond the edges does not count. */
+TARGET static void largest(const Step *s, int row, int rows) {
+    const Output *o = &s->end.first;
+    const int channels = s->vectors * LANES * width(s->input_type);
+    for (int y = row; y < row + rows; y++)
+        for (int x = 0; x < s->columns; x++) {
+            const int top = y * s->stride_down + s->top, left = x * s->stride_right + s->left;
+            const int above = larger(top, 0), before = larger(left, 0);
+            const int high = smaller(top + s->window, s->input_rows) - above;
+            const int wide = smaller(left + s->run, s->input_columns) - before;
+            const char *from = s->input + above * s->window_row + before * s->window_pixel;
+            for (int c = 0; c < channels; c += LINE) {
+                const int bytes = channels - c;
+                const __mmask64 mask = bytes >= LINE ? ~0ULL : (1ULL << bytes) - 1;
+                __m512i value;
+                if (s->input_type == FLOATS)
+                    value = largest_of(s, from + c, high, wide, mask, FLOATS);
+                else if (s->input_type == SIGNED)
+                    value = largest_of(s, from + c, high, wide, mask, SIGNED);
+                else if (high == 3 && wide == 3)
+                    value = largest_of(s, from + c, 3, 3, mask, BYTES);
+                else
+                    value = largest_of(s, from + c, high, wide, mask, BYTES);
+                _mm512_mask_storeu_epi8(o->data + y * o->row + x * o->pixel + c, mask, value);
+            }
+        }
+}
+
+TARGET static void mean(const Call *call, const Step *s, int vector) {
+    const int64_t channel = vector * LANES;
+    Places at;
+    Sums sums;
+    __m512 total = _mm512_setzero_ps();
+    for (int i = 0; i < s->window; i++)
+        for (int j = 0; j < s->run; j++) {
+            const char *from = s->input + i * s->window_row + j * s->window_pixel;
+            total = _mm512_add_ps(total, read_vector(from + channel * width(s->input_type), s->input_type));
+        }
+    _mm512_store_si512(sums[0][0][0], _mm512_castps_si512(total));
+    place(call, &s->end, &at, 0, 0, 0);
+    finish_any_of_floats(&s->end, sums, (Tile){1, 1, 1, channel}, &at);
+}
+
+static void take_photo(const Call *call, const Step *s, int row, int rows) {
+    const Output *o = &s->end.first;
+    Bytes b = {.table = s->table,
+               .bytes = (int64_t)s->columns * s->channels,
+               .rows = rows,
+               .apart = o->row,
+               .channels = s->channels};
+    b.from = call->photo + row * b.bytes, b.to = (uint8_t *)o->data + row * o->row;
+    call->look_up(&b);
+}
+
+static void do_block(const Call *call, const Step *s, const Division *d, int64_t block) {
+    const int slice = (int)(block / d->parts), row = (int)(block % d->parts) * d->rows;
+    const int rows = smaller(d->rows, s->rows - row);
+    if (s->kind == CONVOLUTION)
+        convolve(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs));
+    else if (s->kind == DEPTHWISE)
+        convolve_channels(call, s, d, row, rows);
+    else if (s->kind == LARGEST)
+        largest(s, row, rows);
+    else if (s->kind == MEAN)
+        mean(call, s, slice);
+    else
+        take_photo(call, s, row, rows);
+}
+
+/* Weights that stay in a core's cache are read by all; others are each read by one thread. */
+static Division divide(const Step *s, int threads) {
+    const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
+    if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
+    if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
+    const int pairs = parts_of(s->vectors, MOST_VECTORS);
+    const int64_t weights = (int64_t)s->window * s->run * MOST_VECTORS * LINE * pairs;
+    const int near = NEAR / (s->columns * s->vectors * LANES), few = near > 1 ? near : 1;
+    const int together = (weights <= KEPT && s->rows >= wanted) || pairs == 1;
+    if (together) return (Division){rows, parts_of(s->rows, rows), pairs, 1, few};
+    const int slices = pairs <= 2 * wanted ? pairs : wanted, each = parts_of(pairs, slices);
+    const int high = parts_of(s->rows, parts_of(wanted, slices));
+    return (Division){high, parts_of(s->rows, high), each, parts_of(pairs, each), high};
+}
+
+#endif
