@@ -29,7 +29,7 @@ setup(
             "darkroom.runtimes.native._native",
             ["src/darkroom/runtimes/native/network.c"],
             depends=sorted(map(str, Path("src/darkroom/runtimes/native").glob("*.h"))),
-            libraries=["pthread"],
+            libraries=["pthread", "m"],
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,
         ),
