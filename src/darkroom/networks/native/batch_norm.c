@@ -16,6 +16,7 @@
 #include "threads.h"
 
 #define MIN_WIDTH 128      /* numbers */
+#define LANES 16           /* numbers in the largest register */
 #define BLOCK_BYTES 131072 /* stays in the second-level cache between its two readings */
 #define FLUSH_ROWS 64      /* rows that are added up in single precision */
 
@@ -148,8 +149,8 @@ FAST static void give_back(const void *given, int64_t block, int worker) {
 /* ---- whole tensors ---- */
 
 static int lay_out(Work *work, int64_t rows, int64_t channels) {
-    const int64_t repeat = (MIN_WIDTH + channels - 1) / channels;
-    int64_t groups;
+    int64_t repeat = (MIN_WIDTH + channels - 1) / channels, groups;
+    while (repeat > 1 && channels * repeat % LANES) repeat++; /* or every row would end with numbers done one by one */
     work->channels = channels;
     work->size = rows * channels;
     work->width = channels * repeat;
