@@ -17,7 +17,7 @@ import darkroom
 from darkroom.compiler import targets
 from darkroom.compiler.options import Options
 from darkroom.compiler.package import compile_model
-from darkroom.runtimes import registry
+from darkroom.runtimes import native, registry
 from darkroom.serving.compiled import Compiled
 from darkroom.serving.eager import Eager
 from darkroom.serving.predictor import UnusableModel, load, predict
@@ -115,15 +115,19 @@ def test_a_damaged_artifact_is_refused_in_one_sentence(folder, tmp_path, harm, r
     assert "\n" not in str(refusal.value)
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """A machine with the runtime installed and nothing else: an interpreter without site-packages, and links."""
-    site = tmp_path_factory.mktemp("site")
+def machine(site, installed):
+    """What an interpreter without site-packages finds: these packages and nothing else."""
+    site.mkdir()
     for path in SITE.iterdir():
-        if path.name.removesuffix(".py") in RUNTIME:
+        if path.name.removesuffix(".py") in installed:
             (site / path.name).symlink_to(path)
     (site / "darkroom").symlink_to(Path(darkroom.__file__).parent)
     return site
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return machine(tmp_path_factory.mktemp("machine") / "site", RUNTIME)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +145,23 @@ def test_a_machine_with_only_the_runtime_serves_it(worker, folder):
         assert (status, kind) == (200, "application/json")
         np.testing.assert_allclose(json.loads(body), predict(expected, photo(seed))[0], atol=1e-6)
     assert "compiled for ml_c5" in worker.log
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not native.able(), reason=native.NEEDS)
+def test_eight_bits_need_no_engine_installed(vanilla, tmp_path):
+    photos = [photo(seed) for seed in range(8)]
+    folder = compile_model(
+        vanilla, targets.device("ml_c5"), Options(dtype="int8"), photos, None, into=tmp_path / "int8"
+    )
+    site = machine(tmp_path / "site", set(RUNTIME) - {"openvino"})
+    expected = load(folder, cores=1)
+    assert "on native" in expected.description
+    with contextlib.closing(LiveWorker(folder, (sys.executable, "-S"), PYTHONPATH=str(site)).ready()) as worker:
+        for seed in range(4):
+            status, _, body = worker.invoke(photo(seed))
+            assert status == 200
+            np.testing.assert_allclose(json.loads(body), predict(expected, photo(seed))[0], atol=1e-6)
 
 
 @pytest.mark.slow
