@@ -18,17 +18,33 @@
 #define EDGE 3 /* zeros around the image */
 #define NONE 9 /* instead of one of nine pixels: the ReLU let nothing pass */
 
+/* A line of answers that have seen a line of x: the gradients, which of nine pixels it was, and the first of those nine that
+ * lies in the line. */
+typedef struct {
+    const float *dy;
+    const uint8_t *winner;
+    int first;
+} Seen;
+
+/* The gradient of x is scale·g - slope·(x - mean) - rest. (channels) each. */
+typedef struct {
+    const float *scale, *mean, *slope, *rest;
+} Slopes;
+
 typedef struct {
     void (*pool)(const float *const *taps, const float *price, const float *scale, const float *shift, int64_t channels,
                  float *y, float *best, uint8_t *winner);
     void (*gather)(const float *dy, const float *best, const uint8_t *winner, const float *mean, int64_t channels,
                    int64_t count, float *total, float *product);
-    void (*spread)(const float *dy, const uint8_t *winner, int line, int64_t channels, int64_t count, float *row);
+    void (*back_line)(const Seen *seen, int lines, const Slopes *by, int64_t channels, int64_t width, const float *x,
+                      float *to, float *total);
     void (*add_line)(float *out, int64_t rows, const float *pixels, int64_t step, const float *gradients,
                      int64_t channels, int64_t count);
 } Kernels;
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+
+#include <immintrin.h>
 
 #define LANES 16
 #define ROWS 14
@@ -61,7 +77,8 @@ typedef struct {
     const float *pixels;          /* what was convolved (images, in_height, in_width, colours) */
     int64_t in_height, in_width, colours;
     const Kernels *kernels;
-    const float *scale, *shift, *mean, *slope, *rest; /* (channels) */
+    const float *scale, *shift; /* (channels) */
+    Slopes by;
     double *sums;                 /* (images, 2, channels) */
     float *filters, *within;      /* (images, TAPS, TAPS, colours, channels), (images, TAPS, TAPS, channels) */
     float *room;                  /* (threads, room_size) */
@@ -131,22 +148,10 @@ static void gather_image(const void *given, int64_t image, int worker) {
     for (int64_t top = 0; top < w->out_height; top++) {
         memset(part, 0, sizeof(part));
         const int64_t place = place_of(w, image, top);
-        w->kernels->gather(w->dy + place, w->best + place, w->winner + place, w->mean, channels, w->out_width, part[0],
+        w->kernels->gather(w->dy + place, w->best + place, w->winner + place, w->by.mean, channels, w->out_width, part[0],
                            part[1]);
         for (int64_t c = 0; c < channels; c++) sums[c] += part[0][c], sums[channels + c] += part[1][c];
     }
-}
-
-/* The gradients of a line of x, in place of those of the line normalised; adds them up. */
-FAST static void finish_line(const Work *w, float *restrict row, const float *restrict x, float *restrict total) {
-    const float *restrict scale = w->scale, *restrict mean = w->mean;
-    const float *restrict slope = w->slope, *restrict rest = w->rest;
-    for (int64_t v = 0; v < w->width; v++, x += w->channels, row += w->channels)
-        for (int64_t c = 0; c < w->channels; c++) {
-            const float gradient = scale[c] * row[c] - slope[c] * (x[c] - mean[c]) - rest[c];
-            row[c] = gradient;
-            total[c] += gradient;
-        }
 }
 
 /* to += sign · from */
@@ -168,20 +173,22 @@ static void sum_within(const Work *w, float *sums, const float *total, const flo
 static void back_image(const void *given, int64_t image, int worker) {
     const Work *w = given;
     const int64_t channels = w->channels, colours = w->colours, wide = w->in_width * colours;
-    float *row = w->room + worker * w->room_size, *gradients = row + channels, *line = row + (w->width + 2) * channels;
+    float *gradients = w->room + worker * w->room_size, *line = gradients + w->width * channels;
     float *filters = w->filters + image * TAPS * TAPS * colours * channels;
     float *within = w->within + image * TAPS * TAPS * channels, total[channels], sums[TAPS * channels];
     memset(filters, 0, TAPS * TAPS * colours * channels * sizeof(float));
     memset(within, 0, TAPS * TAPS * channels * sizeof(float));
     memset(line, 0, (wide + 2 * EDGE * colours) * sizeof(float));
     for (int64_t h = 0; h < w->height; h++) {
-        memset(row, 0, (w->width + 2) * channels * sizeof(float));
+        Seen seen[2];
+        int lines = 0;
         memset(total, 0, sizeof(total));
         for (int64_t top = h / 2; top <= (h + 1) / 2 && top < w->out_height; top++) {
             const int64_t place = place_of(w, image, top);
-            w->kernels->spread(w->dy + place, w->winner + place, (int)(h - 2 * top + 1), channels, w->out_width, row);
+            seen[lines++] = (Seen){w->dy + place, w->winner + place, (int)(h - 2 * top + 1) * 3};
         }
-        finish_line(w, gradients, w->x + (image * w->height + h) * w->width * channels, total);
+        w->kernels->back_line(seen, lines, &w->by, channels, w->width,
+                              w->x + (image * w->height + h) * w->width * channels, gradients, total);
         sum_within(w, sums, total, gradients);
         for (int tap = 0; tap < TAPS; tap++) {
             const int64_t from = 2 * h + tap - EDGE;
@@ -204,7 +211,7 @@ FAST static void join(float *restrict to, const float *restrict parts, int64_t c
 }
 
 static int find_room(Work *w, int threads) {
-    w->room_size = (w->width + 2) * w->channels + (w->in_width + 2 * EDGE) * w->colours;
+    w->room_size = w->width * w->channels + (w->in_width + 2 * EDGE) * w->colours;
     w->sums = malloc(w->images * 2 * w->channels * sizeof(double));
     w->room = malloc(threads * w->room_size * sizeof(float));
     w->filters = malloc(w->images * TAPS * TAPS * w->colours * w->channels * sizeof(float));
@@ -232,7 +239,7 @@ int darkroom_stem_backward(const float *dy, const float *x, const float *best, c
     if ((done = find_room(&w, threads) && w.kernels)) {
         norm_line(channels, weight, bias, eps, mean, variance, scale, shift);
         for (int64_t c = 0; c < channels; c++) means[c] = (float)mean[c], total[c] = product[c] = 0;
-        w.scale = scale, w.mean = means, w.slope = slope, w.rest = rest;
+        w.by = (Slopes){scale, means, slope, rest};
         darkroom_run(gather_image, &w, images, threads);
         for (int64_t image = 0; image < images; image++)
             for (int64_t c = 0; c < channels; c++) {

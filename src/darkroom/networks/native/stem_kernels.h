@@ -8,7 +8,14 @@ typedef uint8_t NAME(bytes) __attribute__((vector_size(LANES), aligned(1), may_a
 #define WHOLE NAME(places) /* numbers, or all ones where something holds */
 #define CHOOSE(holds, one, other) ((VEC)(((WHOLE)(one) & (holds)) | ((WHOLE)(other) & ~(holds))))
 
-INLINE WHOLE NAME(load_bytes)(const uint8_t *from) { return __builtin_convertvector(*(const NAME(bytes) *)from, WHOLE); }
+/* Of the compilers' own conversions, GCC 12 does this one number by number. */
+INLINE WHOLE NAME(load_bytes)(const uint8_t *from) {
+#if LANES == 16
+    return (WHOLE)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+#else
+    return (WHOLE)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
+#endif
+}
 
 /* Normalises nine pixels, each at its price; gives the greatest clamped, the x that it is of, and which of the nine, or
  * NONE. */
@@ -46,19 +53,49 @@ TARGET static void NAME(gather)(const float *dy, const float *best, const uint8_
         }
 }
 
-/* Adds the gradients of a line of answers where they belong in a line of x, which is the first, second or third that they
- * see. `row` begins a pixel before that line. */
-TARGET static void NAME(spread)(const float *dy, const uint8_t *winner, int line, int64_t channels, int64_t count,
-                                float *row) {
-    for (int64_t k = 0; k < count * channels; k += channels)
-        for (int64_t c = 0; c < channels; c += LANES) {
-            const WHOLE gradient = (WHOLE)NAME(load)(dy + k + c);
-            const WHOLE which = NAME(load_bytes)(winner + k + c) - 3 * line;
-            for (int pixel = 0; pixel < 3; pixel++) {
-                float *to = row + 2 * k + pixel * channels + c;
-                NAME(store)(to, NAME(load)(to) + (VEC)(gradient & (which == pixel)));
-            }
+/* What comes to a pixel from an answer of which it was the given one of nine. */
+INLINE VEC NAME(from)(const Seen *seen, int64_t place, int tap) {
+    return (VEC)((WHOLE)NAME(load)(seen->dy + place) & (NAME(load_bytes)(seen->winner + place) == seen->first + tap));
+}
+
+INLINE void NAME(finish)(const Slopes *by, int64_t c, VEC gradient, const float *x, float *to, float *total) {
+    const VEC away = NAME(load)(x + c) - NAME(load)(by->mean + c);
+    gradient = NAME(load)(by->scale + c) * gradient - NAME(load)(by->slope + c) * away - NAME(load)(by->rest + c);
+    NAME(store)(to + c, gradient);
+    NAME(store)(total + c, NAME(load)(total + c) + gradient);
+}
+
+/* The gradients of two pixels of a line, or of the last one, that `lines` of answers have seen; `more`: there are answers to
+ * the right. */
+INLINE void NAME(back_pixels)(const Seen *seen, int lines, const Slopes *by, int64_t place, int64_t channels, int pixels,
+                              int more, const float *x, float *to, float *total) {
+    for (int64_t c = 0; c < channels; c += LANES) {
+        VEC first = {0}, second = {0};
+        for (int l = 0; l < lines; l++) {
+            first += NAME(from)(seen + l, place + c, 1);
+            second += NAME(from)(seen + l, place + c, 2);
+            if (more) second += NAME(from)(seen + l, place + channels + c, 0);
         }
+        NAME(finish)(by, c, first, x, to, total);
+        if (pixels == 2) NAME(finish)(by, c, second, x + channels, to + channels, total);
+    }
+}
+
+/* The gradients of a line of x, which are added to the total, too. */
+INLINE void NAME(back_lines)(const Seen *seen, int lines, const Slopes *by, int64_t channels, int64_t width,
+                             const float *x, float *to, float *total) {
+    const int64_t last = (width - 1) / 2;
+    for (int64_t left = 0; left < last; left++)
+        NAME(back_pixels)(seen, lines, by, left * channels, channels, 2, 1, x + 2 * left * channels,
+                          to + 2 * left * channels, total);
+    NAME(back_pixels)(seen, lines, by, last * channels, channels, width % 2 ? 1 : 2, 0, x + 2 * last * channels,
+                      to + 2 * last * channels, total);
+}
+
+TARGET static void NAME(back_line)(const Seen *seen, int lines, const Slopes *by, int64_t channels, int64_t width,
+                                   const float *x, float *to, float *total) {
+    if (lines == 1) NAME(back_lines)(seen, 1, by, channels, width, x, to, total);
+    else NAME(back_lines)(seen, 2, by, channels, width, x, to, total);
 }
 
 #define PRODUCT(n, wide)                                                                                               \
@@ -75,7 +112,7 @@ TARGET static void NAME(add_line)(float *restrict out, int64_t rows, const float
     }
 }
 
-static const Kernels NAME(kernels) = {NAME(pool), NAME(gather), NAME(spread), NAME(add_line)};
+static const Kernels NAME(kernels) = {NAME(pool), NAME(gather), NAME(back_line), NAME(add_line)};
 
 #undef PRODUCT
 #undef CHOOSE
