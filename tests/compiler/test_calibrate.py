@@ -1,10 +1,10 @@
 """Ranges are there for every tensor that is asked for, whatever an engine would make of the graph."""
 
 import numpy as np
-from tests.runtimes.quantised import post_activation, smooth
 
 from darkroom.compiler import calibrate
 from darkroom.compiler.quantize import activations
+from tests.runtimes.quantised import post_activation, smooth
 
 SIDE = 33
 
