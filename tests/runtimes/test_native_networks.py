@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +150,23 @@ def test_a_model_that_goes_takes_its_threads_along(tmp_path):
     del loaded
     gc.collect()
     assert len(os.listdir("/proc/self/task")) == before
+
+
+def test_a_child_of_the_process_answers_and_ends(tmp_path):
+    """It has none of the threads; it works alone and waits for none of them at its end."""
+    model = quantised(post_activation((16,), 8), 8, additions=True)
+    write(tmp_path, model, 8)
+    code = (
+        "import os, sys, numpy\n"
+        "from pathlib import Path\n"
+        "from darkroom.runtimes import registry\n"
+        "from darkroom.runtimes.base import Settings\n"
+        "loaded = registry.load(Path(sys.argv[1]), Settings(threads=2), ['native'])[1]\n"
+        "photo = numpy.full((1, 8, 8, 3), 99, numpy.uint8)\n"
+        "answer = loaded.predict(photo)\n"
+        "if child := os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "sys.exit(0 if (loaded.predict(photo) == answer).all() else 7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60, check=False)
+    assert done.returncode == 0

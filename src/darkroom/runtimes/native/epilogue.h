@@ -57,8 +57,8 @@ INLINE void write_bytes(char *to, int64_t pixel, const __m512i *whole, const int
 }
 
 /* Writes values, and leaves in them what was written. */
-INLINE void write(char *to, int64_t pixel, __m512 *values, const int pixels, const int vectors, const int type,
-                  const int read_again) {
+INLINE void write_values(char *to, int64_t pixel, __m512 *values, const int pixels, const int vectors, const int type,
+                         const int read_again) {
     if (type == FLOATS) {
 #pragma GCC unroll 4
         for (int i = 0; i < pixels * vectors; i++)
@@ -115,7 +115,7 @@ INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
             written[i] = f.affine ? _mm512_fmadd_ps(values[i], by->first_scale[v], by->first_shift[v]) : values[i];
             if (f.clamped) written[i] = _mm512_max_ps(written[i], _mm512_set1_ps(e->first.low));
         }
-        write(first, e->first.pixel, written, pixels, vectors, f.first, f.of_first);
+        write_values(first, e->first.pixel, written, pixels, vectors, f.first, f.of_first);
         if (f.of_first)
 #pragma GCC unroll 4
             for (int i = 0; i < pixels * vectors; i++) values[i] = written[i];
@@ -127,7 +127,7 @@ INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
             values[i] = _mm512_fmadd_ps(values[i], by->second_scale[v], by->second_shift[v]);
             if (f.clamped) values[i] = _mm512_max_ps(values[i], _mm512_set1_ps(e->second.low));
         }
-        write(second, e->second.pixel, values, pixels, vectors, f.second, 0);
+        write_values(second, e->second.pixel, values, pixels, vectors, f.second, 0);
     }
 }
 

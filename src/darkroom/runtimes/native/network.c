@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "steps.h"
 
@@ -33,7 +34,8 @@ struct Network {
     pthread_cond_t begin, end;
     pthread_t *team;
     int hired, busy, running, leaving;
-    int around; /* the core that the team was last spread around; -1: none yet */
+    pid_t owner; /* a child of its process has the memory and not the team */
+    int around;  /* the core that the team was last spread around; -1: none yet */
     unsigned long round;
 };
 
@@ -184,8 +186,8 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
     pthread_mutex_init(&n->lock, 0);
     pthread_cond_init(&n->begin, 0);
     pthread_cond_init(&n->end, 0);
-    n->count = count, n->threads = threads, n->probabilities = probabilities, n->around = -1,
-    n->call.look_up = look_up_of();
+    n->count = count, n->threads = threads, n->probabilities = probabilities;
+    n->around = -1, n->owner = getpid(), n->call.look_up = look_up_of();
     n->steps = lines(count, sizeof *steps);
     n->divisions = lines(count, sizeof *n->divisions);
     n->progress = lines(count, sizeof *n->progress);
@@ -203,7 +205,7 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
 }
 
 void darkroom_network_free(Network *n) {
-    if (!n) return;
+    if (!n || n->owner != getpid()) return;
     pthread_mutex_lock(&n->lock);
     n->leaving = 1;
     pthread_cond_broadcast(&n->begin);
