@@ -1,6 +1,7 @@
 """Where things lie for our own kernels: structures, weights, and tensors that share memory but never at one time."""
 
 import ctypes
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from darkroom.runtimes.native.layers import (
     reads,
     writes,
 )
+from darkroom.runtimes.native.memory import Memory
 from darkroom.runtimes.native.packing import Pack
 from darkroom.runtimes.native.simplify import simplify
 from darkroom.runtimes.native.structures import BYTES, GROUP, LANES, LINE, SIGNED, Step
@@ -142,3 +144,12 @@ def test_more_than_memory_is_refused(channels, reason):
     readers = [Largest(tensor, Window(1, 1), Stored(f"{tensor.name}r", Shape(16, 1, 1), LEVELS)) for tensor in tensors]
     with pytest.raises(Unsupported, match=reason):
         planes.arrange([*given, *readers])
+
+
+def test_memory_is_the_processs_own():
+    memory = Memory(100)
+    if not (child := os.fork()):
+        memory.bytes[:] = 7
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not memory.bytes.any()

@@ -12,7 +12,8 @@ class Memory:
     """``bytes``: uint8 of what was asked for; it stays as long as this or any array of it does."""
 
     def __init__(self, size: int) -> None:
-        mapped = mmap.mmap(-1, size + LARGE)  # pages that nothing touches cost nothing
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # what is shared gets no large pages, and a child writes into it
+        mapped = mmap.mmap(-1, size + LARGE, flags=flags)  # pages that nothing touches cost nothing
         whole = np.frombuffer(mapped, np.uint8)
         begin = -whole.ctypes.data % LARGE
         if hasattr(mmap, "MADV_HUGEPAGE"):
