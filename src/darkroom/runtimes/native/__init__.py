@@ -21,7 +21,7 @@ _CALLS: dict[str, tuple[list[Any], Any]] = {
     "darkroom_network_step_bytes": ([], ctypes.c_int64),
     "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int, ctypes.c_int64], _POINTER),
     "darkroom_network_free": ([_POINTER], None),
-    "darkroom_network_run": ([_POINTER] * 3, None),
+    "darkroom_network_run": ([*[_POINTER] * 3, *[ctypes.c_int64] * 3], None),
 }
 
 

@@ -149,7 +149,7 @@ static void make_probabilities(float *values, int64_t count) {
     for (int64_t i = 0; i < count; i++) values[i] /= sum;
 }
 
-void darkroom_network_run(Network *n, const uint8_t *photo, float *answer) {
+static void answer_one(Network *n, const uint8_t *photo, float *answer) {
     get_ready(n);
     n->call.photo = photo, n->call.answer = (char *)answer;
     if (n->threads > 1) {
@@ -168,6 +168,11 @@ void darkroom_network_run(Network *n, const uint8_t *photo, float *answer) {
         pthread_mutex_unlock(&n->lock);
     }
     make_probabilities(answer, n->probabilities);
+}
+
+void darkroom_network_run(Network *n, const uint8_t *photos, float *answers, int64_t count, int64_t bytes,
+                          int64_t apart) {
+    for (int64_t k = 0; k < count; k++) answer_one(n, photos + k * bytes, answers + k * apart);
 }
 
 static void *lines(size_t count, size_t size) {
@@ -223,6 +228,7 @@ int darkroom_network_able(void) { return 0; }
 int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
 Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities) { return 0; }
 void darkroom_network_free(Network *network) {}
-void darkroom_network_run(Network *network, const uint8_t *photo, float *answer) {}
+void darkroom_network_run(Network *network, const uint8_t *photos, float *answers, int64_t count, int64_t bytes,
+                          int64_t apart) {}
 
 #endif

@@ -80,7 +80,8 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
 
 void darkroom_network_free(Network *network);
 
-/* One photo to one answer. One call at a time for a network. */
-void darkroom_network_run(Network *network, const uint8_t *photo, float *answer);
+/* So many photos, of so many bytes each, to as many answers, so many floats apart. One call at a time for a network. */
+void darkroom_network_run(Network *network, const uint8_t *photos, float *answers, int64_t count, int64_t bytes,
+                          int64_t apart);
 
 #endif
