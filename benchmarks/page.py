@@ -57,6 +57,10 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     pyplot.close(figure)
 
 
+def _layers(network: str) -> int:
+    return int(re.findall(r"\d+", network)[0])
+
+
 def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
     """Original against optimised, a group of bars for each network."""
     import matplotlib
@@ -65,7 +69,7 @@ def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
     from matplotlib import pyplot
 
     found = [row for row in rows if COMPILED.match(row.name)]
-    networks = list(dict.fromkeys(COMPILED.match(row.name)[1] for row in found))  # type: ignore[index]
+    networks = sorted({COMPILED.match(row.name)[1] for row in found}, key=_layers)  # type: ignore[index]
     times = {(network, "Darkroom, compiled"): row.ours for network in networks for row in found if network in row.name}
     times |= {(COMPILED.match(row.name)[1], row.peer_name): row.peer for row in found}  # type: ignore[index]
     names = list(dict.fromkeys(name for _, name in times))
