@@ -38,21 +38,11 @@ typedef struct {
                   int64_t step);
 } Kernels;
 
-/* The inner loops for each kind of processor. LANES: numbers in a register; ROWS: of an answer, two registers wide, that
- * fit into its registers. */
+/* The inner loops for each generation of processors. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
-#define LANES 16
-#define ROWS 14
-#define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,fma")))
-#define NAME(name) name##_avx512
-#include "conv3x3_kernels.h"
-
-#define LANES 8
-#define ROWS 6
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "conv3x3_kernels.h"
+#define KERNELS "conv3x3_kernels.h"
+#include "generations.h"
 
 /* For registers of at most so many numbers; NULL: not on this processor. */
 static const Kernels *kernels_for(int lanes) {

@@ -1,5 +1,5 @@
-/* The inner loops of conv3x3.c, included once for each kind of processor with LANES, ROWS, TARGET and NAME defined, and
- * undefined at its end. Channels are whole multiples of LANES. */
+/* The inner loops of conv3x3.c, once for each generation of processors (generations.h says LANES, ROWS, TARGET and NAME).
+ * Channels are whole multiples of LANES. */
 
 #include "products.h"
 
@@ -288,10 +288,6 @@ TARGET static void NAME(outer)(float *restrict out, int add, const float *restri
 static const Kernels NAME(kernels) = {LANES,        NAME(turn),     NAME(filter),  NAME(taps), NAME(input),
                                       NAME(output), NAME(gradient), NAME(product), NAME(outer)};
 
-#undef LANES
-#undef ROWS
-#undef TARGET
-#undef NAME
 #undef VEC
 #undef PANEL
 #undef INLINE

@@ -44,19 +44,8 @@ typedef struct {
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
-#include <immintrin.h>
-
-#define LANES 16
-#define ROWS 14
-#define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,fma")))
-#define NAME(name) name##_avx512
-#include "stem_kernels.h"
-
-#define LANES 8
-#define ROWS 6
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAME(name) name##_avx2
-#include "stem_kernels.h"
+#define KERNELS "stem_kernels.h"
+#include "generations.h"
 
 /* For as many numbers in a register as darkroom_conv3x3_lanes says, or fewer; NULL: not on this processor. */
 static const Kernels *kernels_for(int lanes) {

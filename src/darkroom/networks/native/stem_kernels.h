@@ -1,5 +1,5 @@
-/* The inner loops of stem.c, included once for each kind of processor with LANES, ROWS, TARGET and NAME defined, and
- * undefined at its end. Channels are whole multiples of LANES. */
+/* The inner loops of stem.c, once for each generation of processors (generations.h says LANES, ROWS, TARGET and NAME).
+ * Channels are whole multiples of LANES. */
 
 #include "products.h"
 
@@ -117,10 +117,6 @@ static const Kernels NAME(kernels) = {NAME(pool), NAME(gather), NAME(back_line),
 #undef PRODUCT
 #undef CHOOSE
 #undef WHOLE
-#undef LANES
-#undef ROWS
-#undef TARGET
-#undef NAME
 #undef VEC
 #undef PANEL
 #undef INLINE
