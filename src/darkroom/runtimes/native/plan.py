@@ -123,14 +123,11 @@ class Plan:
             rows=layer.into.shape.rows,
             columns=layer.into.shape.columns,
             vectors=layer.into.padded // LANES,
-            input=self._address(layer.input, arena),
+            **self._pixels(layer.input, arena),
             input_row=layer.window.down * form.row,
             input_pixel=layer.window.right * form.pixel,
-            window_row=form.row,
-            window_pixel=form.pixel,
             window=layer.window.rows,
             run=layer.window.columns,
-            input_type=layer.input.kind,
             input_rows=form.rows,
             input_columns=form.columns,
             top=-layer.window.pads[0],
@@ -149,14 +146,21 @@ class Plan:
             rows=1,
             columns=1,
             vectors=layer.input.padded // LANES,
-            input=self._address(layer.input, arena),
-            window_row=form.row,
-            window_pixel=form.pixel,
+            **self._pixels(layer.input, arena),
             window=form.rows,
             run=form.columns,
-            input_type=layer.input.kind,
             end=self._epilogue(packed, arena),
         )
+
+    def _pixels(self, stored: Stored, arena: int) -> dict[str, int]:
+        """Where a window that looks at single pixels finds them."""
+        form = self.planes.forms[stored.name]
+        return {
+            "input": self._address(stored, arena),
+            "window_row": form.row,
+            "window_pixel": form.pixel,
+            "input_type": stored.kind,
+        }
 
     def _epilogue(self, packed: Packed, arena: int) -> Epilogue:
         ending, numbers = packed.ending, packed.numbers
