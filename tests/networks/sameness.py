@@ -24,6 +24,12 @@ def all_equal(found: Sequence[Sequence[Tensor]]) -> bool:
     return all(torch.equal(one, other) for others in found[1:] for one, other in zip(found[0], others, strict=True))
 
 
+def near(found: Tensor | None, expected: Tensor | None, rounding: float) -> bool:
+    """``rounding``: of the largest of what is expected, which may be of double precision."""
+    found, expected = _there(found).detach().double(), _there(expected).detach()
+    return float((found - expected).abs().max()) < rounding * float(expected.abs().max())
+
+
 def exit_code_of_child(compute: Callable[[], object]) -> int:
     """Of a forked process that computes what its parent has computed."""
     compute()

@@ -1,5 +1,6 @@
 """The quick convolution against torch's own in double precision: answers and gradients, on every kind of processor."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch.nn import functional
 from darkroom.networks import catalogue, conv3x3, native
 from darkroom.networks.architecture import Architecture
 from darkroom.networks.conv3x3 import convolved
+from tests.networks import sameness
 from tests.networks.sameness import all_equal, by_threads, exit_code_of_child
 
 SHAPES = [  # images, inputs, outputs, height, width
@@ -24,6 +26,7 @@ SHAPES = [  # images, inputs, outputs, height, width
     (40, 64, 32, 1, 1),
 ]
 ROUNDING = 5e-5  # of the largest number; torch's own is a tenth of that
+near = partial(sameness.near, rounding=ROUNDING)
 
 needs_native = pytest.mark.skipif(not conv3x3.is_native(), reason="conv3x3.c was not built, or not for this processor")
 
@@ -41,13 +44,6 @@ def layer(inputs: int, outputs: int) -> nn.Conv2d:
 
 def pixels(*shape: int) -> Tensor:
     return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
-
-
-def near(found: Tensor | None, expected: Tensor | None) -> bool:
-    assert found is not None
-    assert expected is not None
-    found, expected = found.detach().double(), expected.detach()
-    return float((found - expected).abs().max()) < ROUNDING * float(expected.abs().max())
 
 
 @needs_native

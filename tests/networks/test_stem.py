@@ -1,6 +1,7 @@
 """The stem in one against torch's layers in double precision: answers and gradients, on every kind of processor."""
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch.nn import functional
 from darkroom.networks import native
 from darkroom.networks import stem as stems
 from darkroom.networks.stem import stem
+from tests.networks import sameness
 from tests.networks.sameness import all_equal, by_threads
 
 Layers = tuple[nn.BatchNorm2d, nn.Conv2d, nn.BatchNorm2d]
@@ -23,6 +25,7 @@ SHAPES = [  # images, colours, outputs, height, width
     (9, 2, 80, 2, 7),
 ]
 ROUNDING = 1e-4  # of the largest number
+near = partial(sameness.near, rounding=ROUNDING)
 
 needs_native = pytest.mark.skipif(native.lanes() == 0, reason="stem.c was not built, or not for this processor")
 
@@ -63,13 +66,6 @@ def twins(given: Layers) -> Layers:
 
 def gradients(of: Layers) -> list[Tensor | None]:
     return [of[0].bias.grad, of[1].weight.grad, of[2].weight.grad, of[2].bias.grad]
-
-
-def near(found: Tensor | None, expected: Tensor | None) -> bool:
-    assert found is not None
-    assert expected is not None
-    found, expected = found.detach().double(), expected.detach()
-    return float((found - expected).abs().max()) < ROUNDING * float(expected.abs().max())
 
 
 @needs_native

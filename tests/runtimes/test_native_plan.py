@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,11 +29,16 @@ from darkroom.runtimes.native.structures import BYTES, GROUP, LANES, LINE, SIGNE
 from tests.runtimes.quantised import post_activation, quantised
 
 LEVELS = Levels(BYTES, 0.5, 7)
+BUILT = sorted(Path(native.__file__).parent.glob("_native*.so"))
 
 
-@pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
+@pytest.mark.skipif(not BUILT, reason="the library was not built: there was no C compiler")
 def test_structures_are_those_of_the_header():
-    assert ctypes.sizeof(Step) == native.library().darkroom_network_step_bytes()
+    """Of the file as it is: one that does not fit is none to ``library``, and all that needs it would be skipped."""
+    bytes_of_step = ctypes.CDLL(str(BUILT[0])).darkroom_network_step_bytes
+    bytes_of_step.restype = ctypes.c_int64
+    assert ctypes.sizeof(Step) == bytes_of_step()
+    assert native.library() is not None
 
 
 def test_a_library_of_another_version_is_none(monkeypatch):
