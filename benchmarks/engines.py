@@ -78,10 +78,11 @@ def mxnet(path: str) -> Call:
 
 def ours(path: str) -> Call:
     """A compiled artifact in the runtime that serves it."""
-    from darkroom.runtimes import registry
+    from darkroom.runtimes import artifact, registry
     from darkroom.runtimes.base import Settings
 
-    model = registry.load(Path(path), Settings(THREADS))[1]
+    record = artifact.read(Path(path))
+    model = registry.load_verified(record, Settings(THREADS, precision=record.precision))[1]
     pixels = photo()
     return lambda: model.predict(pixels)
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -17,8 +18,9 @@ from darkroom.compiler.options import Options
 from darkroom.compiler.package import compile_model
 from darkroom.networks import artifact as model_artifact
 from darkroom.networks.resnet import build
-from darkroom.runtimes import artifact, registry
+from darkroom.runtimes import artifact, native, registry
 from darkroom.runtimes.base import Settings
+from darkroom.runtimes.processor import has_bfloat16
 from darkroom.serving.eager import Eager
 from darkroom.serving.predictor import predict
 
@@ -103,6 +105,8 @@ def test_the_other_types(trained, tmp_path, dtype):
     recorded = report(tmp_path / dtype)
     assert (recorded["dtype"], recorded["verdict"]["accepted"]) == (dtype, True)
     assert recorded["verdict"]["logit_error"] < {"fp32": 1e-6, "bf16": 0.05, "fp16": 0.01}[dtype]
+    whole = "int16" if native.able() else "fp32"
+    assert recorded.get("computed_in") == {"bf16": "bf16" if has_bfloat16() else whole, "fp16": whole}.get(dtype)
     plain = onnx.load(tmp_path / dtype / "compiled.onnx").ByteSize()
     assert plain < (0.6e6 if dtype == "fp16" else 1.2e6)
 
@@ -138,7 +142,7 @@ def test_layers_that_hurt_are_kept_before_the_model_is(trained, tmp_path, monkey
     assert recorded["layers"] == {"int8": 22, "float": 1}
 
 
-def test_a_model_that_cannot_be_saved_stays_in_fp32(trained, tmp_path, monkeypatch):
+def test_a_model_that_eight_bits_spoil_gets_sixteen(trained, tmp_path, monkeypatch):
     nothing = candidates.calibrate.Range(0.0, 1e-6)
     monkeypatch.setattr(
         candidates.calibrate, "ranges", lambda model, names, arrays, threads: dict.fromkeys(names, nothing)
@@ -147,9 +151,22 @@ def test_a_model_that_cannot_be_saved_stays_in_fp32(trained, tmp_path, monkeypat
     compile_model(
         trained.model, C5, Options("int8"), trained.training, trained.validation, into=tmp_path, log=said.append
     )
+    recorded = report(tmp_path)
+    assert (recorded["dtype"], recorded["verdict"]["accepted"]) == ("bf16", True)
+    assert [refused["dtype"] for refused in recorded["refused"]] == ["int8"] * 6
+    assert f"bf16 is computed in {recorded['computed_in']} on this processor" in said
+
+
+def test_a_model_that_cannot_be_saved_stays_in_fp32(trained, tmp_path, monkeypatch):
+    judge = candidates.guard.judge
+    monkeypatch.setattr(candidates.guard, "judge", lambda *given: replace(judge(*given), accepted=False))
+    said: list[str] = []
+    compile_model(
+        trained.model, C5, Options("int8"), trained.training, trained.validation, into=tmp_path, log=said.append
+    )
     assert report(tmp_path)["dtype"] == "fp32"
-    assert len(report(tmp_path)["refused"]) == 6
-    assert "No int8 candidate was accepted: the model stays in fp32" in said
+    assert [refused["dtype"] for refused in report(tmp_path)["refused"]] == ["int8"] * 6 + ["bf16"]
+    assert "No smaller type was accepted: the model stays in fp32" in said
 
 
 def test_processors_without_dot_products_get_seven_bits(trained, tmp_path):

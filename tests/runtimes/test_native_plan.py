@@ -25,7 +25,7 @@ from darkroom.runtimes.native.layers import (
 from darkroom.runtimes.native.memory import Memory
 from darkroom.runtimes.native.packing import Pack
 from darkroom.runtimes.native.simplify import simplify
-from darkroom.runtimes.native.structures import BYTES, GROUP, LANES, LINE, SIGNED, Step
+from darkroom.runtimes.native.structures import BYTES, LANES, LINE, SIGNED, Step
 from tests.runtimes.quantised import post_activation, quantised
 
 LEVELS = Levels(BYTES, 0.5, 7)
@@ -49,12 +49,12 @@ def test_a_library_of_another_version_is_none(monkeypatch):
 
 
 @pytest.mark.parametrize(("outputs", "inputs", "size"), [(16, 16, 1), (33, 20, 3), (48, 3, 7), (70, 64, 1), (5, 5, 2)])
-@pytest.mark.parametrize("kind", [np.int8, np.float32])
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.float32])
 def test_weights_lie_as_the_header_says(outputs, inputs, size, kind):
     """Each number is looked for where a kernel takes it from."""
     random = np.random.default_rng(outputs)
     weight = random.integers(-127, 128, (outputs, inputs, size, size)).astype(kind)
-    channels, group = -(-inputs // LANES) * LANES, GROUP if kind == np.int8 else 1
+    channels, group = -(-inputs // LANES) * LANES, 4 // np.dtype(kind).itemsize
     pack = Pack()
     pack.add(1, lambda target: target.fill(7))
     place = pack.weights(weight, channels)

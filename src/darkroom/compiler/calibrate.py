@@ -5,6 +5,7 @@ on a sample of what each tensor held for each photo.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -24,29 +25,50 @@ def ranges(
     model: onnx.ModelProto, names: Sequence[str], arrays: Iterable[np.ndarray], threads: int
 ) -> dict[str, Range]:
     """``arrays``: inputs at a batch of one. Raises CompileError where there are none."""
+    found = _seen(model, names, arrays, threads)
+    return {name: best_range(np.concatenate(seen.samples), seen.low, seen.high) for name, seen in found.items()}
+
+
+def extremes(
+    model: onnx.ModelProto, names: Sequence[str], arrays: Iterable[np.ndarray], threads: int
+) -> dict[str, tuple[float, float]]:
+    """The least and the most of each tensor, zero included. Raises CompileError as ``ranges`` does."""
+    found = _seen(model, names, arrays, threads)
+    return {name: (min(seen.low, 0.0), max(seen.high, 0.0)) for name, seen in found.items()}
+
+
+@dataclass
+class _Seen:
+    """Of one tensor."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    samples: list[np.ndarray] = field(default_factory=list)
+
+    def look(self, values: np.ndarray, place: int) -> None:
+        flat = values.ravel()
+        self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
+        step = max(1, flat.size // SAMPLES_PER_PHOTO)
+        self.samples.append(flat[place % step :: step].copy())  # a view would keep all of the tensor
+
+
+def _seen(model: onnx.ModelProto, names: Sequence[str], arrays: Iterable[np.ndarray], threads: int) -> dict[str, _Seen]:
     session = _session(model, names, threads)
-    found = [output.name for output in session.get_outputs()]
-    name = session.get_inputs()[0].name
-    lows, highs = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    samples: list[list[np.ndarray]] = [[] for _ in names]
+    outputs = [output.name for output in session.get_outputs()]
+    given = session.get_inputs()[0].name
+    found = {name: _Seen() for name in names}
     count = 0
     for count, array in enumerate(arrays, start=1):
-        values = dict(zip(found, session.run(None, {name: array}), strict=True)) | {name: array}
-        for k, tensor in enumerate(names):
-            flat = values[tensor].ravel()
-            lows[k], highs[k] = min(lows[k], flat.min()), max(highs[k], flat.max())
-            step = max(1, flat.size // SAMPLES_PER_PHOTO)
-            samples[k].append(flat[count % step :: step].copy())  # a view would keep all of the tensor
+        values = dict(zip(outputs, session.run(None, {given: array}), strict=True)) | {given: array}
+        for name, seen in found.items():
+            seen.look(values[name], count)
     if not count:
         raise CompileError("int8 needs photos to calibrate on, and there was none that could be read")
-    if not np.isfinite([lows, highs]).all():
+    if not np.isfinite([bound for seen in found.values() for bound in (seen.low, seen.high)]).all():
         raise CompileError(
             "the model computes NaN or infinity on real photos; train it again with a smaller learning_rate"
         )
-    return {
-        tensor: best_range(np.concatenate(sample), float(low), float(high))
-        for tensor, sample, low, high in zip(names, samples, lows, highs, strict=True)
-    }
+    return found
 
 
 def _session(model: onnx.ModelProto, names: Sequence[str], threads: int) -> ort.InferenceSession:

@@ -1,11 +1,12 @@
 """The ways to compile one model, fastest first, and the judge that runs each in the engine that will serve it.
 
 int8 throughout; then with the sums of shortcuts in float32; then with the layers that hurt most in float32 as well,
-more and more of them; then float32.
+more and more of them; then 16 bits; then float32.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from darkroom.compiler.source import Source
 from darkroom.compiler.targets import Target, remarks
 from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.artifact import Compiled
-from darkroom.runtimes.base import BFLOAT16, FLOAT32, Settings
+from darkroom.runtimes.base import Settings
 
 KEPT_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the layers, those that hurt most, tried in float32
 LEAST_PHOTOS = 8  # to calibrate on
@@ -36,11 +37,13 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to compile. ``kept``: what of an int8 model is left in float32."""
+    """One way to compile. ``kept``: what of an int8 model is left in float32; ``ranges``: of one in 16 bits, how far
+    its tensors reach."""
 
     model: onnx.ModelProto
     dtype: str
     kept: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ def samples(
 
 @dataclass
 class Judge:
-    """Runs candidates from artifacts below ``scratch``. Remembers what the reference answered."""
+    """Runs candidates from artifacts below ``scratch``. Remembers what the reference answered.
+
+    ``computed_in``: what a candidate's layers were computed in where they are not quantised, by its dtype.
+    """
 
     source: Source
     target: Target
@@ -80,6 +86,7 @@ class Judge:
     threads: int
     scratch: Path
     reference: onnx.ModelProto
+    computed_in: dict[str, str] = field(default_factory=dict)
     _answered: np.ndarray | None = None
 
     def __call__(self, candidate: Candidate) -> guard.Verdict:
@@ -88,9 +95,9 @@ class Judge:
         return guard.judge(self._answered, self._answers(candidate), self.samples.labels, self.tolerance)
 
     def _answers(self, candidate: Candidate) -> np.ndarray:
-        write(candidate, self.source, self.target, self.scratch)
-        precision = BFLOAT16 if candidate.dtype == BF16 else FLOAT32
-        _, model = registry.load(self.scratch, Settings(self.threads, precision=precision))
+        written = write(candidate, self.source, self.target, self.scratch)
+        _, model = registry.load_verified(written, Settings(self.threads, precision=written.precision))
+        self.computed_in[candidate.dtype] = model.precision
         return np.concatenate([model.predict(array) for array in self.samples.validation])
 
 
@@ -106,6 +113,7 @@ def write(candidate: Candidate, source: Source, target: Target, folder: Path) ->
         target=target.name,
         versions={"darkroom": __version__, "onnx": onnx.__version__},
         precisions={"int8": low, "float": total - low},
+        ranges=candidate.ranges,
         note="; ".join(remarks(target)),
     )
 
@@ -117,8 +125,7 @@ def pick(
     photos = len(judge.samples.calibration)
     dtype = options.dtype or (INT8 if photos >= LEAST_PHOTOS else FP32)
     if dtype != INT8:
-        model = halve_weights(base) if dtype == FP16 else base
-        candidate = Candidate(model, dtype)  # asked for by name: looked at where there are photos, and not refused
+        candidate = _float(base, dtype, judge)  # asked for by name: looked at where there are photos, and not refused
         return candidate, [(candidate, judge(candidate))] if judge.samples.validation else []
     if photos < LEAST_PHOTOS:
         raise CompileError(
@@ -126,15 +133,30 @@ def pick(
             'with some in CompilerOptions ("calibration"), or ask for fp32'
         )
     tried = []
-    for candidate in _int8(base, judge, log):
+    for candidate in chain(_int8(base, judge, log), _in_16_bits(base, judge)):
         verdict = judge(candidate)
         tried.append((candidate, verdict))
         kept = f", {', '.join(candidate.kept[:5])} in fp32" if candidate.kept else ""
-        log(f"int8{kept}: {'accepted' if verdict.accepted else 'refused'}; {verdict.reason}")
+        log(f"{candidate.dtype}{kept}: {'accepted' if verdict.accepted else 'refused'}; {verdict.reason}")
         if verdict.accepted:
             return candidate, tried
-    log("No int8 candidate was accepted: the model stays in fp32")
+    log("No smaller type was accepted: the model stays in fp32")
     return Candidate(base, FP32), tried
+
+
+def _float(base: onnx.ModelProto, dtype: str, judge: Judge) -> Candidate:
+    """Without photos nobody knows how far tensors reach: processors without floats of 16 bits take 32 then."""
+    model = halve_weights(base) if dtype == FP16 else base
+    photos = judge.samples.calibration
+    if dtype == FP32 or not photos:
+        return Candidate(model, dtype)
+    names = activations(base, additions=True, fused=True)
+    return Candidate(model, dtype, ranges=calibrate.extremes(base, names, photos, judge.threads))
+
+
+def _in_16_bits(base: onnx.ModelProto, judge: Judge) -> Iterator[Candidate]:
+    """Half as fast as int8, twice as fast as fp32."""
+    yield _float(base, BF16, judge)
 
 
 def _int8(base: onnx.ModelProto, judge: Judge, log: Log) -> Iterator[Candidate]:

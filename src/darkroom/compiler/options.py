@@ -66,9 +66,10 @@ def _photos(value: object) -> int:
     return int(number)
 
 
+_DTYPE = "what to compute in; int8 is checked by the guard; bf16 and fp16 are whole numbers where that is faster"
 OPTIONS: tuple[Option, ...] = (
-    Option("dtype", "dtype", "one of " + ", ".join(DTYPES), "what to compute in; int8 is checked by the guard", _dtype),
-    Option("calibration", "calibration", "an s3:// prefix", "photos that int8 is calibrated on", _prefix),
+    Option("dtype", "dtype", "one of " + ", ".join(DTYPES), _DTYPE, _dtype),
+    Option("calibration", "calibration", "an s3:// prefix", "photos that int8 and 16 bits are calibrated on", _prefix),
     Option(
         "accuracy_tolerance",
         "accuracy_tolerance",

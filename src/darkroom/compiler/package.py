@@ -15,7 +15,7 @@ from darkroom.compiler.optimise import fold_batch_norms, fold_constants, pool_la
 from darkroom.compiler.options import Options
 from darkroom.compiler.source import Source, described
 from darkroom.compiler.targets import Target, remarks
-from darkroom.runtimes.artifact import Compiled
+from darkroom.runtimes.artifact import HALVES, Compiled
 
 Tried = Sequence[tuple[Candidate, guard.Verdict]]
 
@@ -56,6 +56,9 @@ def compile_model(
         shutil.copyfile(path, into / path.name)
     compiled = candidates.write(picked, given, target, into)
     facts = _report(given, target, options, picked, compiled, tried)
+    if picked.dtype in HALVES and picked.dtype in judge.computed_in:
+        facts["computed_in"] = judge.computed_in[picked.dtype]
+        log(f"{picked.dtype} is computed in {facts['computed_in']} on this processor")
     counted = {"calibration": len(seen.calibration), "validation": len(seen.validation)}
     report.write(into, facts | {"photos": counted, "seconds": round(time.monotonic() - began, 1)})
     size = compiled.model.stat().st_size
@@ -80,7 +83,7 @@ def _report(
         "size_bytes": compiled.model.stat().st_size,
         "verdict": verdicts[0][1].to_dict() if verdicts else None,  # None: there were no photos to look at
         "refused": [
-            {"kept_in_float": list(candidate.kept), **verdict.to_dict()}
+            {"dtype": candidate.dtype, "kept_in_float": list(candidate.kept), **verdict.to_dict()}
             for candidate, verdict in tried
             if candidate is not picked
         ],

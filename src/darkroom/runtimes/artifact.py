@@ -18,6 +18,9 @@ MANIFEST, MODEL = "compiled.json", "compiled.onnx"
 FORMAT = 1
 MAX_MANIFEST_BYTES = 1 << 22
 MAX_ELEMENTS = 1 << 28  # of one input; a photo of 8192 pixels a side has 2^28 bytes
+MAX_RANGE = 1e30  # of a tensor's values
+FLOAT32, BFLOAT16, FLOAT16, INT16 = "fp32", "bf16", "fp16", "int16"
+HALVES = (BFLOAT16, FLOAT16)
 DTYPES = ("uint8", "float32")
 
 _REMEDY = "compile the model again, or copy the whole artifact again"
@@ -49,11 +52,17 @@ class Compiled:
     target: str
     versions: Mapping[str, str] = field(default_factory=dict)
     precisions: Mapping[str, int] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of tensors, as photos showed them
     note: str = ""  # what whoever deploys it should know of the target
 
     @property
     def model(self) -> Path:
         return self.folder / MODEL
+
+    @property
+    def precision(self) -> str:
+        """What its layers are to compute in where they are not quantised; see ``Settings``."""
+        return self.dtype if self.dtype in HALVES else FLOAT32
 
 
 def is_compiled(folder: Path) -> bool:
@@ -99,6 +108,7 @@ def read(folder: Path) -> Compiled:
         output=_tensor(record, "output"),
         versions={str(k): str(v) for k, v in _object(record, "versions").items()},
         precisions={str(k): v for k, v in _object(record, "precisions").items() if type(v) is int},
+        ranges=_ranges(record),
         note=_text(record, "note") if "note" in record else "",
         **texts,
     )
@@ -161,6 +171,16 @@ def _tensor(record: Mapping[str, Any], name: str) -> Tensor:
     if not 0 < elements <= MAX_ELEMENTS:
         raise UnusableArtifact(f"{MANIFEST} announces {name}s of shape {shape}, more than is served; {_REMEDY}")
     return Tensor(entry["name"], dtype, tuple(shape))
+
+
+def _ranges(record: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Artifacts of earlier versions have none."""
+    given = _object(record, "ranges") if "ranges" in record else {}
+    for name, pair in given.items():
+        numbers = isinstance(pair, list) and len(pair) == 2 and all(type(bound) in (int, float) for bound in pair)
+        if not numbers or not -MAX_RANGE <= pair[0] <= pair[1] <= MAX_RANGE:
+            raise _odd("ranges", {name: pair})
+    return {str(name): (float(low), float(high)) for name, (low, high) in given.items()}
 
 
 def _odd(name: str, value: object) -> UnusableArtifact:

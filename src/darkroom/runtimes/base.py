@@ -18,9 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
-
-FLOAT32, BFLOAT16 = "fp32", "bf16"
+from darkroom.runtimes.artifact import FLOAT32, HALVES, Compiled, Tensor, UnusableArtifact
 
 
 class Unsupported(UnusableArtifact):
@@ -33,7 +31,9 @@ class ArrayMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``precision`` is that of all that is not quantised; bf16 counts where the processor has it, else it is fp32.
+    """``precision`` is that of all that is not quantised. bf16 counts where the processor has it. Elsewhere it is, as
+    fp16 always is, whole numbers of 16 bits where the artifact says how far its tensors reach and a runtime has them;
+    else fp32.
     ``cache``: where an engine may keep what it made of an artifact, on this machine and of this machine's own making.
     """
 
@@ -43,14 +43,15 @@ class Settings:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in (FLOAT32, BFLOAT16):
-            raise ValueError(f"precision {self.precision!r} is neither {FLOAT32!r} nor {BFLOAT16!r}")
+        if self.precision not in (FLOAT32, *HALVES):
+            raise ValueError(f"precision {self.precision!r} is none of {', '.join((FLOAT32, *HALVES))}")
         if not 1 <= self.streams <= self.threads:
             raise ValueError(f"{self.streams} streams on {self.threads} threads: each stream needs a thread of its own")
 
 
 class Model(Protocol):
-    """A loaded model. ``precision`` is what it computes in where it is not quantised, as the machine allows."""
+    """A loaded model. ``precision`` is what it computes in where it is not quantised, as the machine allows: fp32, bf16
+    or int16."""
 
     @property
     def input(self) -> Tensor: ...

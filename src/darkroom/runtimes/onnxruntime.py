@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
-from darkroom.runtimes.base import FLOAT32, Model, Settings, check_array, one_line, probed
+from darkroom.runtimes.artifact import FLOAT32, Compiled, Tensor, UnusableArtifact
+from darkroom.runtimes.base import Model, Settings, check_array, one_line, probed
 
 _FATAL = 4  # severity: everything it has to say comes as an exception as well
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from darkroom.runtimes.artifact import Compiled, Tensor, UnusableArtifact
-from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, check_array, one_line, probed
+from darkroom.runtimes.artifact import BFLOAT16, FLOAT32, Compiled, Tensor, UnusableArtifact
+from darkroom.runtimes.base import Model, Settings, check_array, one_line, probed
 from darkroom.runtimes.bindings import bindings
+from darkroom.runtimes.processor import has_bfloat16
 
 ov = bindings()
 
@@ -34,8 +35,9 @@ class OpenVino:
 
     def load(self, artifact: Compiled, settings: Settings) -> Model:
         core = ov.Core()
-        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and _has_bfloat16()
-        precision = settings.precision if able else FLOAT32  # emulation would take four times as long as fp32
+        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and has_bfloat16()
+        half = able and settings.precision == BFLOAT16  # emulation would take four times as long as fp32
+        precision = BFLOAT16 if half else FLOAT32
         options = _options(settings, precision)
         try:
             compiled, mapped = _compiled(core, artifact, options, settings.cache)
@@ -169,11 +171,3 @@ def _keep(compiled: Any, path: Path) -> bool:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return True
-
-
-def _has_bfloat16() -> bool:
-    """OpenVINO also emulates bf16; only the processor's own is fast."""
-    with contextlib.suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text()
-        return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
-    return False

@@ -16,7 +16,7 @@ import numpy as np
 from darkroom.imaging.preprocess import SQUASH, Preprocess
 from darkroom.runtimes import artifact, registry
 from darkroom.runtimes.artifact import Tensor, UnusableArtifact
-from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Runtime, Settings
+from darkroom.runtimes.base import Model, Runtime, Settings
 from darkroom.serving.inputs import Arrays, Input, Photos
 from darkroom.serving.predictor import UnusableModel
 
@@ -43,8 +43,7 @@ class Compiled:
         """Raises UnusableModel."""
         try:
             record = artifact.read(model_dir)
-            precision = BFLOAT16 if record.dtype == BFLOAT16 else FLOAT32
-            engine, model = _loaded(record, Settings(cores, precision=precision, cache=cache), clock)
+            engine, model = _loaded(record, Settings(cores, precision=record.precision, cache=cache), clock)
             details = _details(model_dir / DETAILS)
             given = _input(model.input, details)
             classes = _classes(details, model.output)

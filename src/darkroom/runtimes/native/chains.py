@@ -13,6 +13,7 @@ import numpy as np
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import photo, reading, tail
 from darkroom.runtimes.native.layers import (
+    MAX_SUM,
     Affine,
     Convolution,
     Ending,
@@ -26,7 +27,7 @@ from darkroom.runtimes.native.layers import (
     Window,
     Write,
 )
-from darkroom.runtimes.native.structures import BYTES, FLOATS
+from darkroom.runtimes.native.structures import BYTES, FLOATS, SHORTS
 from darkroom.runtimes.onnx_graph import Graph, Node
 
 MOST_WRITES = 2
@@ -94,7 +95,7 @@ class _Walk:
             raise Unsupported(f"its Conv of {given.shape.channels} channels has weights of shape {weight.shape}")
         if node.wholes("kernel_shape", weight.shape[2:]) != weight.shape[2:]:
             raise Unsupported("its Conv says another kernel than its weights have")
-        if alone and (given.kind != BYTES or weight[0].size > reading.MAX_ALONE):
+        if alone and (given.kind not in (BYTES, SHORTS) or weight[0].size > reading.MAX_ALONE):
             raise Unsupported(f"its Conv has a window of {weight.shape[2:]} for each channel, or one in float")
         rows, columns = weight.shape[2:]
         window = reading.window(node, rows, columns, groups if alone else 1)
@@ -124,9 +125,11 @@ class _Walk:
         alone: bool = False,
     ) -> None:
         """Sums are of bytes as they are: what stands for zero in them is taken off here, for the whole window."""
-        if given.kind != (FLOATS if maker is None else BYTES):
+        if given.kind != _taken_by(weight, alone):
             raise Unsupported(f"its {node.operator} has weights of {weight.dtype} for what is something else")
         levels = given.levels or Levels(FLOATS, 1.0, 0)
+        if weight.dtype == np.int16 and levels.most(weight) > MAX_SUM:
+            raise Unsupported(f"its {node.operator} has sums of shorts that need more than 32 bits")
         count = len(weight)
         shape = reading.after(node, given.shape, window, count)
         bias = reading.numbers(self.graph, node, 2, count) if len(node.inputs) > 2 and node.inputs[2] else 0
@@ -240,7 +243,7 @@ class _Walk:
                 stored = Stored(node.outputs[0], shape, levels)
                 self._found(stored)
                 within = affine.in_levels(levels)
-                if within.high < levels.limits[1] * (1 - ROUNDED):
+                if levels.kind != SHORTS and within.high < levels.limits[1] * (1 - ROUNDED):
                     raise Unsupported("its Clip ends below what its bytes can be")
                 yield Write(stored, within)
             elif (changed := self._changed(node, affine, shape)) is not None:
@@ -293,6 +296,13 @@ class _Walk:
                 raise Unsupported("its bytes stand for other values than were rounded")
             self.done.add(node)
             self.stored[node.outputs[0]] = stored
+
+
+def _taken_by(weight: np.ndarray, alone: bool) -> int:
+    """What a layer with such weights takes."""
+    if weight.dtype == np.float32:
+        return SHORTS if alone else FLOATS
+    return BYTES if weight.dtype == np.int8 else SHORTS
 
 
 _LAYERS = {

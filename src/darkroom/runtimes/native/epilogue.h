@@ -26,10 +26,11 @@ typedef struct {
 
 typedef void (*Finish)(const Epilogue *, Sums, Tile, const Places *);
 
-INLINE int width(int type) { return type == FLOATS ? 4 : 1; }
+static inline __attribute__((always_inline)) int width(int type) { return type == FLOATS ? 4 : type == SHORTS ? 2 : 1; }
 
 INLINE __m512 read_vector(const char *address, const int type) {
     if (type == FLOATS) return _mm512_loadu_ps(address);
+    if (type == SHORTS) return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)address)));
     const __m128i bytes = _mm_loadu_si128((const __m128i *)address);
     return _mm512_cvtepi32_ps(type == SIGNED ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
@@ -56,6 +57,19 @@ INLINE void write_bytes(char *to, int64_t pixel, const __m512i *whole, const int
     if (pixels == 2) _mm256_storeu_si256((__m256i *)(to + pixel), _mm512_extracti64x4_epi64(sorted, 1));
 }
 
+/* The same in 16 bits, a pixel at a time. */
+INLINE void write_shorts(char *to, int64_t pixel, const __m512i *whole, const int pixels, const int vectors) {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+#pragma GCC unroll 2
+    for (int i = 0; i < pixels; i++)
+        if (vectors == 1)
+            _mm256_storeu_si256((__m256i *)(to + i * pixel), _mm512_cvtsepi32_epi16(whole[i]));
+        else {
+            const __m512i shorts = _mm512_packs_epi32(whole[2 * i], whole[2 * i + 1]);
+            _mm512_storeu_si512(to + i * pixel, _mm512_permutexvar_epi64(order, shorts));
+        }
+}
+
 /* Writes values, and leaves in them what was written. */
 INLINE void write_values(char *to, int64_t pixel, __m512 *values, const int pixels, const int vectors, const int type,
                          const int read_again) {
@@ -68,8 +82,16 @@ INLINE void write_values(char *to, int64_t pixel, __m512 *values, const int pixe
     __m512i whole[4];
 #pragma GCC unroll 4
     for (int i = 0; i < pixels * vectors; i++) whole[i] = _mm512_cvtps_epi32(values[i]);
-    write_bytes(to, pixel, whole, pixels, vectors, type);
+    if (type == SHORTS)
+        write_shorts(to, pixel, whole, pixels, vectors);
+    else
+        write_bytes(to, pixel, whole, pixels, vectors, type);
     if (!read_again) return;
+    if (type == SHORTS) {
+#pragma GCC unroll 4
+        for (int i = 0; i < pixels * vectors; i++) values[i] = _mm512_cvtepi32_ps(whole[i]);
+        return;
+    }
     const __m512i low = _mm512_set1_epi32(type == SIGNED ? -128 : 0);
     const __m512i high = _mm512_set1_epi32(type == SIGNED ? 127 : 255);
 #pragma GCC unroll 4
@@ -81,6 +103,11 @@ typedef struct {
     __m512 scale[MOST_VECTORS], shift[MOST_VECTORS], first_scale[MOST_VECTORS], first_shift[MOST_VECTORS],
         second_scale[MOST_VECTORS], second_shift[MOST_VECTORS];
 } Factors;
+
+INLINE __m512 bounded(__m512 value, const Output *o, const int type, const int clamped) {
+    if (clamped || type == SHORTS) value = _mm512_max_ps(value, _mm512_set1_ps(o->low));
+    return type == SHORTS ? _mm512_min_ps(value, _mm512_set1_ps(o->high)) : value;
+}
 
 /* One pixel, or two beside each other: vectors[pixel * vectors + vector]. */
 INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
@@ -113,7 +140,7 @@ INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
         for (int i = 0; i < pixels * vectors; i++) {
             const int v = i % vectors;
             written[i] = f.affine ? _mm512_fmadd_ps(values[i], by->first_scale[v], by->first_shift[v]) : values[i];
-            if (f.clamped) written[i] = _mm512_max_ps(written[i], _mm512_set1_ps(e->first.low));
+            written[i] = bounded(written[i], &e->first, f.first, f.clamped);
         }
         write_values(first, e->first.pixel, written, pixels, vectors, f.first, f.of_first);
         if (f.of_first)
@@ -125,7 +152,7 @@ INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
         for (int i = 0; i < pixels * vectors; i++) {
             const int v = i % vectors;
             values[i] = _mm512_fmadd_ps(values[i], by->second_scale[v], by->second_shift[v]);
-            if (f.clamped) values[i] = _mm512_max_ps(values[i], _mm512_set1_ps(e->second.low));
+            values[i] = bounded(values[i], &e->second, f.second, f.clamped);
         }
         write_values(second, e->second.pixel, values, pixels, vectors, f.second, 0);
     }
@@ -158,16 +185,19 @@ INLINE void finish_tile(const Epilogue *e, const Form f, Sums sums, const Tile t
     }
 }
 
+/* Beyond what saturating does, and what SHORTS always are. */
+static int is_bounded(const Output *o) {
+    return o->type && o->type != SHORTS && o->low > (o->type == BYTES ? 0 : o->type == SIGNED ? -128 : -INFINITY);
+}
+
 TARGET static Form form_of(const Epilogue *e, int floats) {
-    const int first_low = e->first.low > (e->first.type == BYTES ? 0 : e->first.type == SIGNED ? -128 : -INFINITY);
-    const int second_low = e->second.low > (e->second.type == BYTES ? 0 : e->second.type == SIGNED ? -128 : -INFINITY);
     return (Form){floats,
                   e->rounds,
                   e->other.type,
                   e->least > -INFINITY,
                   e->first.type,
                   e->first.scale != 0,
-                  (e->first.type && first_low) || (e->second.type && second_low),
+                  is_bounded(&e->first) || is_bounded(&e->second),
                   e->second.type,
                   e->second_of_first};
 }
@@ -191,6 +221,11 @@ TARGET static Form form_of(const Epilogue *e, int floats) {
 #define KEPT_SUM {0, 0, SIGNED, 0, BYTES, 1, 0, NOTHING, 0}
 #define KEPT_SUM_TWICE {0, 0, SIGNED, 0, SIGNED, 0, 0, BYTES, 0}
 #define RELU_OF_SUM {0, 0, BYTES, 0, BYTES, 0, 0, NOTHING, 0}
+#define TO_SHORTS {0, 0, NOTHING, 0, SHORTS, 0, 0, NOTHING, 0}
+#define STEM_OF_SHORTS {0, 0, NOTHING, 1, SHORTS, 1, 0, NOTHING, 0}
+#define SUM_OF_SHORTS {0, 0, SHORTS, 0, SHORTS, 1, 0, NOTHING, 0}
+#define SUM_OF_SHORTS_TWICE {0, 0, SHORTS, 0, SHORTS, 0, 0, SHORTS, 0}
+#define RELU_OF_SHORTS {0, 0, SHORTS, 0, SHORTS, 0, 0, NOTHING, 0}
 FINISH(to_bytes, (Form)TO_BYTES)
 FINISH(to_signed, (Form)TO_SIGNED)
 FINISH(stem, (Form)STEM)
@@ -200,6 +235,11 @@ FINISH(shortcut_twice, (Form)SHORTCUT_TWICE)
 FINISH(kept_sum, (Form)KEPT_SUM)
 FINISH(kept_sum_twice, (Form)KEPT_SUM_TWICE)
 FINISH(relu_of_sum, (Form)RELU_OF_SUM)
+FINISH(to_shorts, (Form)TO_SHORTS)
+FINISH(stem_of_shorts, (Form)STEM_OF_SHORTS)
+FINISH(sum_of_shorts, (Form)SUM_OF_SHORTS)
+FINISH(sum_of_shorts_twice, (Form)SUM_OF_SHORTS_TWICE)
+FINISH(relu_of_shorts, (Form)RELU_OF_SHORTS)
 FINISH(any, form_of(e, 0))
 FINISH(any_of_floats, form_of(e, 1))
 
@@ -207,9 +247,21 @@ static const struct {
     Form form;
     Finish finish;
 } FORMS[] = {
-    {TO_BYTES, finish_to_bytes}, {TO_SIGNED, finish_to_signed},           {STEM, finish_stem},
-    {SUM, finish_sum},           {SUM_TWICE, finish_sum_twice},           {SHORTCUT_TWICE, finish_shortcut_twice},
-    {KEPT_SUM, finish_kept_sum}, {KEPT_SUM_TWICE, finish_kept_sum_twice}, {RELU_OF_SUM, finish_relu_of_sum}};
+    {TO_BYTES, finish_to_bytes},
+    {TO_SIGNED, finish_to_signed},
+    {STEM, finish_stem},
+    {SUM, finish_sum},
+    {SUM_TWICE, finish_sum_twice},
+    {SHORTCUT_TWICE, finish_shortcut_twice},
+    {KEPT_SUM, finish_kept_sum},
+    {KEPT_SUM_TWICE, finish_kept_sum_twice},
+    {RELU_OF_SUM, finish_relu_of_sum},
+    {TO_SHORTS, finish_to_shorts},
+    {STEM_OF_SHORTS, finish_stem_of_shorts},
+    {SUM_OF_SHORTS, finish_sum_of_shorts},
+    {SUM_OF_SHORTS_TWICE, finish_sum_of_shorts_twice},
+    {RELU_OF_SHORTS, finish_relu_of_shorts},
+};
 
 TARGET static Finish finish_of(const Epilogue *e, int floats) {
     const Form form = form_of(e, floats);

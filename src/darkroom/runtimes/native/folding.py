@@ -62,7 +62,8 @@ def reach(folded: Folded, most: float) -> float:
     if folded.rounded:
         value = max(-folded.rounded.low, folded.rounded.high) * folded.rounded.step
     if folded.added and folded.added.stored.levels:
-        value += 255 * abs(folded.added.scale) + abs(folded.added.shift)
+        farthest = max(map(abs, LIMITS[folded.added.stored.kind]))
+        value += farthest * abs(folded.added.scale) + abs(folded.added.shift)
     second = [folded.second] if folded.second and not folded.through else []
     affines = [write.affine for write in [*([] if folded.first_as_is else [folded.first]), *second]]
     return max([value, *(float((np.abs(a.scale) * value + np.abs(a.shift)).max()) for a in affines)])
@@ -119,5 +120,5 @@ def _in_levels_of_first(folded: Folded, scale: float, shift: float) -> Folded:
 
 
 def _with_low(write: Write, low: float) -> Write:
-    least = LIMITS[write.stored.kind][0] if write.stored.levels else -inf
+    least = write.stored.levels.limits[0] if write.stored.levels else -inf
     return replace(write, affine=replace(write.affine, low=max(low, least)))

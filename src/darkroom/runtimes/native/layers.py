@@ -8,6 +8,8 @@ import numpy as np
 
 from darkroom.runtimes.native.structures import BYTES, FLOATS, LANES, LIMITS, WIDTHS
 
+MAX_SUM = (1 << 31) - 1  # what 32 bits hold
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -18,15 +20,24 @@ class Shape:
 
 @dataclass(frozen=True)
 class Levels:
-    """What a byte stands for: value = scale · (byte - zero)."""
+    """What a byte or a short stands for: value = scale · (byte - zero). ``bounds``: of shorts that do not use all."""
 
     kind: int
     scale: float
     zero: int
+    bounds: tuple[int, int] | None = None
 
     @property
     def limits(self) -> tuple[int, int]:
-        return LIMITS[self.kind]
+        return self.bounds or LIMITS[self.kind]
+
+    def most(self, weight: np.ndarray) -> int:
+        """How far from zero a sum can be of anything here with weights (outputs, …) of whole numbers."""
+        low, high = self.limits
+        flat = weight.reshape(len(weight), -1)
+        above = np.maximum(flat, 0).sum(axis=1, dtype=np.int64)
+        below = np.minimum(flat, 0).sum(axis=1, dtype=np.int64)
+        return int(max((above * high + below * low).max(), -(above * low + below * high).min()))
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """``table``: uint8 (channels, 256)."""
+    """``table``: uint8 or int16 (channels, 256)."""
 
     shape: Shape
     table: np.ndarray
@@ -133,9 +144,9 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """``weight``: (outputs, channels, rows, columns); int8 for bytes, float32 for floats.
+    """``weight``: (outputs, channels, rows, columns); int8 for bytes, int16 for shorts, float32 for floats.
 
-    ``alone``: each channel has a window of its own, and the weights' second extent is 1.
+    ``alone``: each channel has a window of its own, and the weights' second extent is 1. Shorts take float32 then.
     """
 
     input: Stored

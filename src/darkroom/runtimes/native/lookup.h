@@ -1,4 +1,4 @@
-/* The bytes of a photo by a table for each channel. */
+/* The bytes of a photo by a table for each channel, as bytes or as shorts. */
 
 #ifndef DARKROOM_LOOKUP
 #define DARKROOM_LOOKUP
@@ -9,20 +9,27 @@ enum { BYTE_VALUES = 256, MOST_CHANNELS = 4, TABLE_PARTS = BYTE_VALUES / LINE };
 
 /* Rows of so many bytes, those of `to` so far apart. */
 typedef struct {
-    const uint8_t *table, *from;
-    uint8_t *to;
+    const void *table;
+    const uint8_t *from;
+    char *to;
     int64_t bytes, rows, apart;
     int channels;
 } Bytes;
 
 typedef void (*LookUp)(const Bytes *);
 
-static void look_up_each(const Bytes *b) {
-    for (int64_t y = 0; y < b->rows; y++)
-        for (int64_t i = 0; i < b->bytes; i += b->channels)
-            for (int c = 0; c < b->channels; c++)
-                b->to[y * b->apart + i + c] = b->table[BYTE_VALUES * c + b->from[y * b->bytes + i + c]];
-}
+#define LOOK_UP(name, type)                                                             \
+    static void name(const Bytes *b) {                                                  \
+        const type *table = b->table;                                                   \
+        for (int64_t y = 0; y < b->rows; y++) {                                         \
+            type *to = (type *)(b->to + y * b->apart);                                  \
+            for (int64_t i = 0; i < b->bytes; i += b->channels)                         \
+                for (int c = 0; c < b->channels; c++)                                   \
+                    to[i + c] = table[BYTE_VALUES * c + b->from[y * b->bytes + i + c]]; \
+        }                                                                               \
+    }
+LOOK_UP(look_up_each, uint8_t)
+LOOK_UP(look_up_shorts, int16_t)
 
 #define VBMI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
 
@@ -31,7 +38,8 @@ VBMI static inline __attribute__((always_inline)) void look_up_lines(const Bytes
     __m512i parts[MOST_CHANNELS][TABLE_PARTS];
     __mmask64 whose[MOST_CHANNELS][MOST_CHANNELS] = {{0}}; /* [line % channels][channel] */
     for (int c = 0; c < channels; c++)
-        for (int p = 0; p < TABLE_PARTS; p++) parts[c][p] = _mm512_loadu_si512(b->table + BYTE_VALUES * c + LINE * p);
+        for (int p = 0; p < TABLE_PARTS; p++)
+            parts[c][p] = _mm512_loadu_si512((const uint8_t *)b->table + BYTE_VALUES * c + LINE * p);
     for (int i = 0; i < LINE * channels; i++) whose[i / LINE][i % channels] |= 1ULL << i % LINE;
     for (int64_t y = 0; y < b->rows; y++) {
         int line = 0;

@@ -202,7 +202,7 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
     memcpy(n->steps, steps, count * sizeof *steps);
     for (int64_t step = 0; step < count; step++) {
         n->divisions[step] = divide(steps + step, threads);
-        const int floats = steps[step].kind == CONVOLUTION && steps[step].input_type == FLOATS;
+        const int floats = steps[step].input_type == (steps[step].kind == DEPTHWISE ? SHORTS : FLOATS);
         n->divisions[step].finish = finish_of(&steps[step].end, floats);
     }
     if (!hire(n)) return give_up(n);

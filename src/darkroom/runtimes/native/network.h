@@ -9,16 +9,16 @@
 
 #include <stdint.h>
 
-enum { NOTHING, BYTES, SIGNED, FLOATS }; /* what a tensor holds: uint8, int8, float32 */
+enum { NOTHING, BYTES, SIGNED, FLOATS, SHORTS }; /* what a tensor holds: uint8, int8, float32, int16 */
 enum { PHOTO, CONVOLUTION, LARGEST, MEAN, DEPTHWISE };
 
-/* value = f * scale[channel] + shift[channel], or f itself where scale is NULL; at least `low`; then, but for FLOATS,
- * rounded half to even and saturated */
+/* value = f * scale[channel] + shift[channel], or f itself where scale is NULL; at least `low`, SHORTS also at most
+ * `high`; then, but for FLOATS, rounded half to even and saturated */
 typedef struct {
     char *data;         /* of the first pixel, behind the border; NULL for the answer, which comes with the call */
     int64_t row, pixel; /* bytes from one to the next */
     const float *scale, *shift;
-    float low;
+    float low, high;
     int32_t type;
 } Output;
 
@@ -48,22 +48,23 @@ typedef struct {
     int32_t vectors;                /* of 16 channels of the output */
     const char *input;              /* what the first window begins with, border included; NULL for the photo */
     int64_t input_row, input_pixel; /* bytes from one window to the next: below it, beside it */
-    /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (BYTES or FLOATS), the last of which may reach
+    /* CONVOLUTION: a window has `window` rows of `run` times 4 bytes (all but SIGNED), the last of which may reach
      * beyond the window, where weights are 0; LARGEST: rows and columns (`run`) of pixels.
-     * DEPTHWISE: rows and columns of pixels of BYTES, each channel alone.
+     * DEPTHWISE: rows and columns of pixels of BYTES or SHORTS, each channel alone.
      * MEAN: window is the input's rows, run its columns, and one output pixel. */
     int64_t window_row, window_pixel; /* bytes inside a window (window_pixel: all but CONVOLUTION) */
     int32_t window, run;
     int32_t input_type;
     /* LARGEST: how far the input reaches, and where the first window begins (negative: in what is not there) */
     int32_t input_rows, input_columns, top, left, stride_down, stride_right;
-    /* CONVOLUTION: of bytes int8 [vectors / 2][window][run][2][16 channels][4 inputs], of floats float
-     * [vectors / 2][window][run][2][16 channels]; the last block of an odd number of vectors has [1] in place of [2].
-     * DEPTHWISE: whole numbers as float [window][run][vectors * 16] */
+    /* CONVOLUTION: of bytes int8 [vectors / 2][window][run][2][16 channels][4 inputs], of shorts int16 with [2 inputs],
+     * whose sums with any input fit 32 bits, of floats float [vectors / 2][window][run][2][16 channels]; the last block
+     * of an odd number of vectors has [1] in place of [2].
+     * DEPTHWISE: float [window][run][vectors * 16]; whole numbers for BYTES */
     const void *weights;
-    const uint8_t *table; /* PHOTO: [channels][256], what each byte becomes */
-    int32_t channels;     /* PHOTO: of the photo, and of its output, whose pixels have as many bytes; 4 at most */
-    Epilogue end;         /* PHOTO and LARGEST use end.first.data, row and pixel alone */
+    const void *table; /* PHOTO: [channels][256] of uint8 or int16, what each byte becomes */
+    int32_t channels;  /* PHOTO: of the photo, and of its output; 4 at most */
+    Epilogue end;      /* PHOTO and LARGEST use end.first.data, row and pixel alone */
 } Step;
 
 typedef struct Network Network;

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from darkroom.runtimes.native.memory import Memory
-from darkroom.runtimes.native.structures import GROUP, LANES, LINE
+from darkroom.runtimes.native.structures import LANES, LINE
+
+WORD = 4  # bytes of one output's weights that one instruction multiplies
 
 Fill = Callable[[np.ndarray], None]  # writes into uint8 of the size that was asked for
 
@@ -35,14 +37,14 @@ class Pack:
         return self.add(flat.size, lambda target: np.copyto(target, flat))
 
     def weights(self, weight: np.ndarray, channels: int) -> int:
-        """int8 or float32 (outputs, inputs, rows, columns), with inputs padded to ``channels``, in their order."""
-        group = GROUP if weight.dtype == np.int8 else 1
+        """int8, int16 or float32 (outputs, inputs, rows, columns), inputs padded to ``channels``, in their order."""
+        group = WORD // weight.itemsize
         outputs, _, rows, columns = weight.shape
         size = whole_vectors(outputs) * LANES * rows * run_of(columns, channels, group) * group * weight.itemsize
         return self.add(size, lambda target: _pack(weight, channels, group, target))
 
     def windows(self, weight: np.ndarray) -> int:
-        """int8 (channels, 1, rows, columns) as floats, channels last."""
+        """(channels, 1, rows, columns) as floats, channels last."""
         channels, _, rows, columns = weight.shape
         floats = np.zeros((rows, columns, whole_vectors(channels) * LANES), np.float32)
         floats[:, :, :channels] = weight[:, 0].transpose(1, 2, 0)

@@ -8,7 +8,7 @@ import numpy as np
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import reading
 from darkroom.runtimes.native.layers import Affine, Levels, Photo, Shape, Stored
-from darkroom.runtimes.native.structures import BYTES, GROUP
+from darkroom.runtimes.native.structures import BYTES, MOST_CHANNELS, SHORTS
 from darkroom.runtimes.onnx_graph import FLOAT, UINT8, Graph, Node
 
 _CHAIN = ("Transpose", "Cast", "BatchNormalization", "Add", "Sub", "Mul", "Div", "QuantizeLinear")
@@ -45,11 +45,11 @@ def read(graph: Graph) -> Taken:
     if not rounds:
         return _as_it_is(graph, shape, table.astype(np.float64), nodes)
     levels = reading.levels(graph, nodes[-1])
-    if levels.kind != BYTES:
+    if levels.kind not in (BYTES, SHORTS):
         raise Unsupported("its photo becomes signed bytes")
     with np.errstate(over="ignore"):
         rounded = np.rint(table / np.float32(levels.scale)) + levels.zero
-    rounded = np.clip(rounded, 0, 255).astype(np.uint8)
+    rounded = np.clip(rounded, *levels.limits).astype(np.uint8 if levels.kind == BYTES else np.int16)
     return Taken(Photo(shape, rounded, Stored(name, shape, levels, group=1)), nodes, name)
 
 
@@ -66,7 +66,7 @@ def _shape(graph: Graph) -> Shape:
     if given.kind != UINT8 or given.shape is None or len(given.shape) != 4 or None in given.shape[1:]:
         raise Unsupported(f"it takes type {given.kind} of shape {given.shape}; expected the bytes of photos")
     rows, columns, channels = (extent or 0 for extent in given.shape[1:])
-    if min(rows, columns, channels) < 1 or channels > GROUP:
+    if min(rows, columns, channels) < 1 or channels > MOST_CHANNELS:
         raise Unsupported(f"it takes photos of {rows} x {columns} pixels with {channels} channels")
     if given.shape[0] not in (None, 1):
         raise Unsupported(f"it takes {given.shape[0]} photos at once")

@@ -11,7 +11,7 @@ import numpy as np
 
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import folding, planes
-from darkroom.runtimes.native.layers import Convolution, Largest, Layer, Mean, Photo, Stored, Write
+from darkroom.runtimes.native.layers import MAX_SUM, Convolution, Largest, Layer, Mean, Photo, Stored, Write
 from darkroom.runtimes.native.memory import Memory
 from darkroom.runtimes.native.packing import Pack, run_of, whole_vectors
 from darkroom.runtimes.native.planes import Planes
@@ -19,10 +19,9 @@ from darkroom.runtimes.native.structures import (
     CONVOLUTION,
     DEPTHWISE,
     FLOATS,
-    GROUP,
+    GROUPS,
     LANES,
     LARGEST,
-    LIMITS,
     MEAN,
     PHOTO,
     Epilogue,
@@ -96,7 +95,6 @@ class Plan:
         assert isinstance(layer, Convolution)
         form = self.planes.forms[layer.input.name]
         window, above, left = layer.window, layer.window.pads[0], layer.window.pads[1]
-        together = 1 if layer.input.kind == FLOATS else GROUP
         return Step(
             kind=DEPTHWISE if layer.alone else CONVOLUTION,
             rows=layer.shape.rows,
@@ -108,7 +106,7 @@ class Plan:
             window_row=form.row,
             window_pixel=form.pixel,
             window=window.rows,
-            run=window.columns if layer.alone else run_of(window.columns, layer.input.padded, together),
+            run=window.columns if layer.alone else run_of(window.columns, layer.input.padded, GROUPS[layer.input.kind]),
             input_type=layer.input.kind,
             weights=self.memory.address + packed.weights,
             end=self._epilogue(packed, arena),
@@ -186,12 +184,9 @@ class Plan:
         return found
 
     def _written(self, write: Write, numbers: tuple[int, int] | None, arena: int) -> Output:
-        least = LIMITS[write.stored.kind][0] if write.stored.levels else -inf
-        if write.answer:
-            output = Output(None, 0, 0, None, None, write.affine.low, FLOATS)
-        else:
-            output = self._output(write.stored, arena)
-            output.low = max(write.affine.low, least)
+        least, most = write.stored.levels.limits if write.stored.levels else (-inf, inf)
+        output = Output(type=FLOATS) if write.answer else self._output(write.stored, arena)
+        output.low, output.high = max(write.affine.low, least), min(write.affine.high, most)
         if numbers:
             output.scale, output.shift = (self.memory.address + place for place in numbers)
         return output
@@ -229,10 +224,14 @@ def _packed(pack: Pack, layer: Layer) -> Packed:
 
 
 def _most(layer: Convolution | Mean) -> float:
-    """No sum of bytes is farther from zero."""
+    """No sum of bytes or shorts is farther from zero."""
+    low, high = layer.input.levels.limits if layer.input.levels else (0, 0)
+    farthest = float(max(-low, high))
     if isinstance(layer, Mean):
-        return 255.0 * layer.input.shape.rows * layer.input.shape.columns
-    return float(255 * 128 * layer.weight[0].size)
+        return farthest * layer.input.shape.rows * layer.input.shape.columns
+    if layer.weight.dtype == np.float32:
+        return farthest * float(np.abs(layer.weight).sum(axis=(1, 2, 3)).max())
+    return float(MAX_SUM) if layer.weight.dtype == np.int16 else farthest * 128 * layer.weight[0].size
 
 
 def _weights(pack: Pack, layer: Convolution) -> int:

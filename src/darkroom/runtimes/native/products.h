@@ -1,4 +1,4 @@
-/* Sums of products, of bytes or of floats, for processors with AVX-512 and its VNNI.
+/* Sums of products, of bytes, of shorts or of floats, for processors with AVX-512 and its VNNI.
  *
  * A tile is one or two groups of up to 7 pixels, beside each other within a group, by one or two vectors of 16
  * channels: 28 sums, two registers of weights and one of inputs are all that the processor has. 7 divides the sides of
@@ -32,9 +32,10 @@ INLINE __m512i four_bytes(const char *address) {
     return _mm512_set1_epi32(bytes);
 }
 
-/* 4 bytes of input, for all channels alike, times the weights of 16 channels: four bytes each, or a float each. */
+/* 4 bytes of input, for all channels alike, times the weights of 16 channels: four bytes each, two shorts, a float. */
 INLINE __m512i add_products(__m512i sum, __m512i input, __m512i weight, const int type) {
-    if (type != FLOATS) return _mm512_dpbusd_epi32(sum, input, weight);
+    if (type == BYTES) return _mm512_dpbusd_epi32(sum, input, weight);
+    if (type == SHORTS) return _mm512_dpwssd_epi32(sum, input, weight);
     return _mm512_castps_si512(
         _mm512_fmadd_ps(_mm512_castsi512_ps(input), _mm512_castsi512_ps(weight), _mm512_castsi512_ps(sum)));
 }
@@ -112,11 +113,13 @@ typedef void (*Kernel)(const Products *, Sums);
     }
 #define KERNELS_OF(type, groups, vectors)                                                              \
     KERNEL(type, groups, 1, vectors)                                                                   \
-    KERNEL(type, groups, 2, vectors) KERNEL(type, groups, 3, vectors) KERNEL(type, groups, 4, vectors) \
-        KERNEL(type, groups, 5, vectors) KERNEL(type, groups, 6, vectors) KERNEL(type, groups, 7, vectors)
+    KERNEL(type, groups, 2, vectors)                                                                   \
+    KERNEL(type, groups, 3, vectors) KERNEL(type, groups, 4, vectors) KERNEL(type, groups, 5, vectors) \
+        KERNEL(type, groups, 6, vectors) KERNEL(type, groups, 7, vectors)
 #define KERNELS_OF_TYPE(type) \
     KERNELS_OF(type, 1, 1) KERNELS_OF(type, 1, 2) KERNELS_OF(type, 2, 1) KERNELS_OF(type, 2, 2)
 KERNELS_OF_TYPE(BYTES)
+KERNELS_OF_TYPE(SHORTS)
 KERNELS_OF_TYPE(FLOATS)
 
 #define NAMES_OF(type, groups, vectors)        \
@@ -132,7 +135,7 @@ KERNELS_OF_TYPE(FLOATS)
     {                                                                                                \
         {NAMES_OF(type, 1, 1), NAMES_OF(type, 1, 2)}, { NAMES_OF(type, 2, 1), NAMES_OF(type, 2, 2) } \
     }
-static const Kernel KERNELS[2][MOST_GROUPS][MOST_VECTORS][MOST_PIXELS + 1] = {NAMES_OF_TYPE(BYTES),
-                                                                              NAMES_OF_TYPE(FLOATS)};
+static const Kernel KERNELS[][MOST_GROUPS][MOST_VECTORS][MOST_PIXELS + 1] = {
+    [BYTES] = NAMES_OF_TYPE(BYTES), [FLOATS] = NAMES_OF_TYPE(FLOATS), [SHORTS] = NAMES_OF_TYPE(SHORTS)};
 
 #endif

@@ -6,13 +6,14 @@ import numpy as np
 
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native.layers import Levels, Shape, Window
-from darkroom.runtimes.native.structures import BYTES, SIGNED
+from darkroom.runtimes.native.structures import BYTES, LIMITS, SHORTS, SIGNED
 from darkroom.runtimes.onnx_graph import Graph, Node
 
 MAX_EXTENT = 1 << 14  # of a kernel, a stride, a pad
 MAX_ELEMENTS = 1 << 28  # of one tensor inside the graph
 MAX_PRODUCTS = 1 << 16  # of bytes in one sum: more do not fit 32 bits
 MAX_ALONE = 1 << 9  # where floats count them
+BOUNDS = "bounds"  # of a QuantizeLinear to shorts: the least and the most that it gives
 
 
 _INPUTS = {  # how many there are, where it is not any number
@@ -54,17 +55,25 @@ def numbers(graph: Graph, node: Node, place: int, count: int) -> np.ndarray:
 def levels(graph: Graph, node: Node) -> Levels:
     """Of a QuantizeLinear or DequantizeLinear of a whole tensor."""
     scale, zero = constant(graph, node, 1), constant(graph, node, 2)
-    kind = {"uint8": BYTES, "int8": SIGNED}.get(zero.dtype.name)
+    kind = {"uint8": BYTES, "int8": SIGNED, "int16": SHORTS}.get(zero.dtype.name)
     if scale.size != 1 or zero.size != 1 or kind is None or scale.dtype != np.float32:
         raise Unsupported(f"its {node.operator} is not of bytes with one scale for all")
     step = float(scale.reshape(()))
     if not isfinite(step) or step < np.finfo(np.float32).tiny:
         raise Unsupported(f"its {node.operator} has a scale of {step}")
-    return Levels(kind, step, int(zero.reshape(())))
+    return Levels(kind, step, int(zero.reshape(())), _bounds(node) if kind == SHORTS else None)
+
+
+def _bounds(node: Node) -> tuple[int, int]:
+    """An attribute of our own: sums of shorts that reach as far as shorts can do not fit 32 bits."""
+    found = node.wholes(BOUNDS, LIMITS[SHORTS])
+    if len(found) != 2 or not LIMITS[SHORTS][0] <= found[0] <= 0 < found[1] <= LIMITS[SHORTS][1]:
+        raise Unsupported(f"its {node.operator} has bounds {found[:8]}")
+    return found[0], found[1]
 
 
 def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node | None]:
-    """Weights in int8 or float32, float64 (outputs,) scales, and the node that says what they stand for."""
+    """Weights in int8, int16 or float32, float64 (outputs,) scales, and the node that says what they stand for."""
     name = node.inputs[1] if len(node.inputs) > 1 else ""
     if name in graph.constants:
         return _weight_in_float(node, graph.constants[name])
@@ -74,7 +83,8 @@ def weight(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray, Node | Non
     array = constant(graph, maker, 0)
     scale = constant(graph, maker, 1)
     zero = constant(graph, maker, 2) if len(maker.inputs) > 2 and maker.inputs[2] else np.zeros(1, np.int8)
-    if array.dtype != np.int8 or array.ndim < 2 or not array.size or zero.any() or zero.size not in (1, len(array)):
+    whole = array.dtype in (np.int8, np.int16) and array.ndim >= 2 and array.size > 0
+    if not whole or zero.any() or zero.size not in (1, len(array)):
         raise Unsupported(f"its {node.operator} has weights of {array.dtype}; expected int8 around zero")
     if scale.size not in (1, len(array)) or (scale.size > 1 and maker.whole("axis", 1) != 0):
         raise Unsupported(f"its {node.operator} has {scale.size} scales for {len(array)} outputs")

@@ -11,17 +11,18 @@ import numpy as np
 
 from darkroom import __version__
 from darkroom.runtimes import native, onnx_graph
-from darkroom.runtimes.artifact import Compiled, Tensor
-from darkroom.runtimes.base import BFLOAT16, FLOAT32, Model, Settings, Unsupported, check_array, probed
-from darkroom.runtimes.native import chains, plan, tail
+from darkroom.runtimes.artifact import BFLOAT16, FLOAT32, HALVES, INT16, Compiled, Tensor
+from darkroom.runtimes.base import Model, Settings, Unsupported, check_array, probed
+from darkroom.runtimes.native import chains, plan, shorts, tail
 from darkroom.runtimes.native.chains import Network
 from darkroom.runtimes.native.layers import share_in_float
 from darkroom.runtimes.native.packing import whole_vectors
 from darkroom.runtimes.native.plan import Plan
-from darkroom.runtimes.native.simplify import simplify
+from darkroom.runtimes.native.simplify import simplify, widened
 from darkroom.runtimes.native.structures import LANES
 from darkroom.runtimes.native.tail import Call
 from darkroom.runtimes.onnx_scan import ScanError
+from darkroom.runtimes.processor import has_bfloat16
 
 MOST_IN_FLOAT = 0.5  # of the products
 
@@ -31,11 +32,13 @@ class Native:
     version = __version__
 
     def load(self, artifact: Compiled, settings: Settings) -> Model:
-        """What is not quantised is in fp32, whatever ``settings`` prefers. Raises Unsupported."""
+        """What is asked for in 16 bits is in int16, but for bf16 where the processor has it. Raises Unsupported."""
         if not native.able():
             raise Unsupported(f"the native runtime is not installed here; {native.NEEDS}")
+        in_shorts = settings.precision in HALVES and bool(artifact.ranges)
+        in_shorts = in_shorts and not (settings.precision == BFLOAT16 and has_bfloat16())
         try:
-            network, planned = _planned(artifact, settings.precision)
+            network, planned = _planned(artifact, settings.precision, in_shorts)
         except (Unsupported, ScanError, OSError, ValueError) as error:
             raise Unsupported(f"the native runtime cannot load {artifact.model.name}: {error}") from error
         threads = settings.threads // settings.streams
@@ -44,15 +47,18 @@ class Native:
         for _ in range(settings.streams):
             contexts.put(_Context(planned, threads, network.answers if in_c else 0))
         rest = network.tail[in_c:]
-        loaded = _Loaded(artifact.input, artifact.output, FLOAT32, network.answers, rest, contexts)
+        loaded = _Loaded(
+            artifact.input, artifact.output, INT16 if in_shorts else FLOAT32, network.answers, rest, contexts
+        )
         return probed(loaded, artifact.model.name)
 
 
-def _planned(artifact: Compiled, precision: str) -> tuple[Network, Plan]:
+def _planned(artifact: Compiled, precision: str, in_shorts: bool) -> tuple[Network, Plan]:
     """The file stays mapped as long as either: what is loaded keeps neither."""
     with open(artifact.model, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    graph = simplify(onnx_graph.read(memoryview(mapped)))
+    graph = widened(onnx_graph.read(memoryview(mapped)))
+    graph = simplify(shorts.quantised(graph, artifact.ranges) if in_shorts else graph)
     given = graph.input
     if given.shape is None or (given.name, given.shape[1:]) != (artifact.input.name, artifact.input.shape[1:]):
         raise Unsupported(f"it takes {given.name[:80]!r} of shape {given.shape}, and its record says {artifact.input}")

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from darkroom.runtimes.onnx_graph import Graph, Node
+import numpy as np
+
+from darkroom.runtimes.onnx_graph import FLOAT, Graph, Node
 
 _FLAT = ((0, -1), (1, -1))  # shapes that a Reshape makes as Flatten does: one row for a photo
 
@@ -11,6 +13,19 @@ _FLAT = ((0, -1), (1, -1))  # shapes that a Reshape makes as Flatten does: one r
 def simplify(graph: Graph) -> Graph:
     """Raises ScanError."""
     return pool_bytes(without_idle(graph))
+
+
+def widened(graph: Graph) -> Graph:
+    """Constants that are only stored in 16 bits, as float32."""
+    constants = dict(graph.constants)
+    nodes = []
+    for node in graph.nodes:
+        given = constants.get(node.inputs[0]) if node.operator == "Cast" and len(node.outputs) == 1 else None
+        if given is not None and given.dtype == np.float16 and node.whole("to", 0) == FLOAT:
+            constants[node.outputs[0]] = given.astype(np.float32)
+        else:
+            nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), constants=constants)
 
 
 def without_idle(graph: Graph) -> Graph:

@@ -68,7 +68,7 @@ TARGET static void convolve_groups(const Call *call, const Step *s, Groups g, in
             p.input[i] = s->input + y * s->input_row + x * s->input_pixel;
             place(call, &s->end, &at, i, y, x);
         }
-        KERNELS[s->input_type == FLOATS][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
+        KERNELS[s->input_type][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
         p.ahead += bytes / 4;
         finish(&s->end, sums, tile, &at);
     }
@@ -102,8 +102,8 @@ TARGET static void convolve_channels(const Call *call, const Step *s, const Divi
             p.weights = (const int8_t *)((const float *)s->weights + v * LANES);
             for (int x = 0; x < s->columns; x += most) {
                 const int pixels = smaller(most, s->columns - x);
-                p.input[0] = s->input + y * s->input_row + x * s->input_pixel + v * LANES;
-                DEPTHWISE_KERNELS[vectors - 1][pixels](&p, s->window_pixel, s->vectors * LANES, sums);
+                p.input[0] = s->input + y * s->input_row + x * s->input_pixel + v * LANES * width(s->input_type);
+                DEPTHWISE_KERNELS[s->input_type][vectors - 1][pixels](&p, s->window_pixel, s->vectors * LANES, sums);
                 place(call, &s->end, &at, 0, y, x);
                 d->finish(&s->end, sums, (Tile){1, pixels, vectors, (int64_t)v * LANES}, &at);
             }
@@ -112,11 +112,13 @@ TARGET static void convolve_channels(const Call *call, const Step *s, const Divi
 
 INLINE __m512i least_of(const int type) {
     if (type == FLOATS) return _mm512_castps_si512(_mm512_set1_ps(-INFINITY));
+    if (type == SHORTS) return _mm512_set1_epi16(INT16_MIN);
     return _mm512_set1_epi8(type == SIGNED ? -128 : 0);
 }
 
 INLINE __m512i larger_of(__m512i a, __m512i b, const int type) {
     if (type == FLOATS) return _mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+    if (type == SHORTS) return _mm512_max_epi16(a, b);
     return type == SIGNED ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
 }
 
@@ -153,6 +155,8 @@ TARGET static void largest(const Step *s, int row, int rows) {
                 __m512i value;
                 if (s->input_type == FLOATS)
                     value = largest_of(s, from + c, high, wide, mask, FLOATS);
+                else if (s->input_type == SHORTS)
+                    value = largest_of(s, from + c, high, wide, mask, SHORTS);
                 else if (s->input_type == SIGNED)
                     value = largest_of(s, from + c, high, wide, mask, SIGNED);
                 else if (high == 3 && wide == 3)
@@ -186,8 +190,8 @@ static void take_photo(const Call *call, const Step *s, int row, int rows) {
                .rows = rows,
                .apart = o->row,
                .channels = s->channels};
-    b.from = call->photo + row * b.bytes, b.to = (uint8_t *)o->data + row * o->row;
-    call->look_up(&b);
+    b.from = call->photo + row * b.bytes, b.to = o->data + row * o->row;
+    (o->type == SHORTS ? look_up_shorts : call->look_up)(&b);
 }
 
 static void do_block(const Call *call, const Step *s, const Division *d, int64_t block) {
@@ -212,7 +216,7 @@ static Division divide(const Step *s, int threads) {
     if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
     const int pairs = parts_of(s->vectors, MOST_VECTORS);
     const int64_t weights = (int64_t)s->window * s->run * MOST_VECTORS * LINE * pairs;
-    const int near = NEAR / (s->columns * s->vectors * LANES), few = near > 1 ? near : 1;
+    const int near = NEAR / (s->columns * s->vectors * LANES * width(s->end.first.type)), few = near > 1 ? near : 1;
     const int together = (weights <= KEPT && s->rows >= wanted) || pairs == 1;
     if (together) return (Division){rows, parts_of(s->rows, rows), pairs, 1, few};
     const int slices = pairs <= 2 * wanted ? pairs : wanted, each = parts_of(pairs, slices);

@@ -3,14 +3,15 @@
 import ctypes
 from ctypes import c_float, c_int32, c_int64, c_void_p
 
-NOTHING, BYTES, SIGNED, FLOATS = range(4)
+NOTHING, BYTES, SIGNED, FLOATS, SHORTS = range(5)
 PHOTO, CONVOLUTION, LARGEST, MEAN, DEPTHWISE = range(5)
 
 LANES = 16  # channels of a vector
-GROUP = 4  # inputs that one instruction multiplies
+GROUPS = {BYTES: 4, SHORTS: 2, FLOATS: 1}  # inputs that one instruction multiplies, four bytes of each output
 LINE = 64  # bytes that weights and planes begin at a multiple of
-WIDTHS = {BYTES: 1, SIGNED: 1, FLOATS: 4}
-LIMITS = {BYTES: (0, 255), SIGNED: (-128, 127)}
+WIDTHS = {BYTES: 1, SIGNED: 1, FLOATS: 4, SHORTS: 2}
+LIMITS = {BYTES: (0, 255), SIGNED: (-128, 127), SHORTS: (-32768, 32767)}
+MOST_CHANNELS = 4  # of a photo
 
 
 class Output(ctypes.Structure):
@@ -21,6 +22,7 @@ class Output(ctypes.Structure):
         ("scale", c_void_p),
         ("shift", c_void_p),
         ("low", c_float),
+        ("high", c_float),
         ("type", c_int32),
     )
 
