@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from darkroom.formats.recordio import ImageHeader, pack_image
 from darkroom.formats.writing import RecordWriter
 
 ENTRY = (sys.executable, "-m", "darkroom.algorithm", "train")
+PREFIX = re.compile(r"^\[\S+ \S+ (INFO|WARNING|ERROR) \d+\] ")
 PATIENCE_S = 240  # a machine may have others to serve for minutes; pytest's own patience is a little longer
 
 
@@ -159,3 +161,10 @@ class Job:
         """The algorithm in a process of its own, as the launcher starts it."""
         environment = os.environ | self.environ | environ
         return Host(ENTRY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+
+    def over(self, **environ: str) -> tuple[int, list[str]]:
+        """The same to its end: exit code and messages; what is no line of the log is one as it came."""
+        with self.start(**environ) as process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+        return process.returncode, [PREFIX.sub("", line) for line in output.splitlines()]

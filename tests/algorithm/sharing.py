@@ -18,7 +18,7 @@ class Threads:
     """One of ``count`` hosts; all share ``table`` and meet at ``barrier``."""
 
     def __init__(self, rank: int, count: int, table: list[Any], barrier: threading.Barrier) -> None:
-        self.rank, self.count = rank, count
+        self.rank, self.count, self.processes = rank, count, count
         self._table, self._barrier = table, barrier
 
     def everyone(self, value: Any) -> list[Any]:

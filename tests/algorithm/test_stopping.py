@@ -47,6 +47,20 @@ def test_without_patience_it_ends_at_once():
         stop.check()
 
 
+def test_what_is_begun_is_done_before_it_ends():
+    stop, done = StopSignal().listen(), []
+
+    def work() -> None:
+        with stop.afterwards():
+            terminate()
+            done.append("all of it")
+
+    with pytest.raises(Stopped):
+        work()
+    assert done
+    assert not stop.patient
+
+
 def test_with_patience_it_waits_for_the_batch_but_not_for_ever():
     stop = StopSignal(longest_s=0.02).listen()
     stop.patient = True

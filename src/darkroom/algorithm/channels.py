@@ -14,7 +14,7 @@ from typing import Any
 from darkroom.algorithm.class_folders import REMEDY, contents, is_image, open_folders
 from darkroom.algorithm.data.samples import RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
-from darkroom.algorithm.hosts import ALONE, Hosts
+from darkroom.algorithm.hosts import ALONE, Hosts, shared
 from darkroom.algorithm.listed import open_listed
 from darkroom.algorithm.piped import Labelling, spool
 from darkroom.contract.layout import Layout
@@ -83,7 +83,7 @@ def open_channels(
     if not place.has("train"):
         given = ", ".join(sorted(place.config)) or "none"
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
-    manifests = _receive(place, classes if multi_label else 0, log)
+    manifests = _received(place, classes if multi_label else 0, log, hosts)
     listed = place.has("train_lst") or place.has("validation_lst")
     if listed:
         train, validation = _all_listed(place, log, hosts)
@@ -94,6 +94,15 @@ def open_channels(
         validation = _open_records(place, "validation", log, manifests) if place.has("validation") else None
     sharded = frozenset(channel for channel in ("train", "validation") if hosts.count > 1 and place.sharded(channel))
     return Channels(train, validation, listed, place.folder("train"), sharded)
+
+
+def _received(place: _Place, multi_label_classes: int, log: logging.Logger, hosts: Hosts) -> set[str]:
+    """As ``_receive``. A pipe can be read once: the first of the processes that share a host does, and the others
+    find what it wrote."""
+    if not shared(hosts) or not any(map(place.piped, place.config)):
+        return _receive(place, multi_label_classes, log)
+    own = _receive(place, multi_label_classes, log) if hosts.rank == 0 else set()
+    return set(hosts.everyone(sorted(own))[0])
 
 
 def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> set[str]:

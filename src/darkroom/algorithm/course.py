@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from darkroom.algorithm.hosts import Hosts, shared
 from darkroom.algorithm.learner import Learner
-from darkroom.algorithm.metrics import Tally
+from darkroom.algorithm.metrics import Tally, together
 from darkroom.algorithm.prepare import LeftOut
 from darkroom.algorithm.report.answers import Answers
 from darkroom.algorithm.report.history import History
@@ -45,13 +46,31 @@ class Course:
         self.epoch, self.batch, self.seconds, self.tally = self.epoch + 1, 0, 0.0, tally
 
 
+def metrics(course: Course, hosts: Hosts) -> Mapping[str, float]:
+    """Of the epoch under way, over what all processes of this host have seen. Waits for the device."""
+    if not shared(hosts):
+        return course.tally.values()
+    return together(hosts.everyone(course.tally.state()))
+
+
+def loss(course: Course, learner: Learner, hosts: Hosts) -> float:
+    """Mean over the batches of the epoch under way, of all processes of this host. Waits for the device."""
+    total, count = learner.losses
+    own = total / max(1, count)
+    if not shared(hosts):
+        return own
+    told = hosts.everyone([own, course.tally.state()["answers"]["accuracy"]])
+    return sum(mean * answers for mean, answers in told) / max(1, sum(answers for _, answers in told))
+
+
 def share(course: Course, learner: Learner, left_out: LeftOut) -> dict[str, Any]:
-    """What is one host's own, as JSON: what it has counted of the epoch under way, and which images it cannot read."""
+    """What is a process's own, as JSON: what it has counted of the epoch under way, and which images it cannot read."""
     return {"tally": course.tally.state(), "losses": list(learner.losses), "left_out": left_out}
 
 
 def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The course as JSON and tensors. ``shares``: those of all hosts, in the order of their ranks."""
+    """The course as JSON and tensors. ``shares``: those of all processes, in the order of their
+    ranks."""
     told, tensors = history.state(), dict[str, Tensor]()
     if course.verdicts is not None:
         tensors[VERDICTS] = torch.from_numpy(course.verdicts)
@@ -64,7 +83,7 @@ def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[d
 
 
 def left_out(progress: Mapping[str, Any], rank: int) -> dict[str, list[int]]:
-    """Of what ``describe`` gave: the images that a host could not read, by channel. Raises ValueError."""
+    """Of what ``describe`` gave: the images that a process could not read, by channel. Raises ValueError."""
     try:
         return {str(channel): [int(k) for k in places] for channel, places in _own(progress, rank)["left_out"].items()}
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -72,7 +91,7 @@ def left_out(progress: Mapping[str, Any], rank: int) -> dict[str, list[int]]:
 
 
 def _own(progress: Mapping[str, Any], rank: int) -> Any:
-    """A host's share; the first one's where there were fewer hosts: such a job is refused soon."""
+    """A process's share; the first one's where there were fewer processes: such a job is refused soon."""
     shares = progress["shares"]
     return shares[rank] if rank < len(shares) else shares[0]
 

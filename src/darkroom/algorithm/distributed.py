@@ -1,7 +1,9 @@
-"""Several hosts over torch.distributed: gloo for what is said, and for the gradients gloo on processors, NCCL on GPUs.
+"""Several processes over torch.distributed: gloo for what is said, and for the gradients gloo on processors, NCCL on
+GPUs.
 
-They meet at MASTER_ADDR and MASTER_PORT; who they are stands in resourceconfig.json. A host that ends closes its
-connections, so that the others learn of it at once. Knows no network and no images.
+Hosts meet at MASTER_ADDR and MASTER_PORT, and who they are stands in resourceconfig.json; the processes of one host
+meet where the first one listens. One that ends closes its connections, so that the others learn of it at once. Knows no
+network and no images.
 """
 
 import errno
@@ -10,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,14 +21,17 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from darkroom.algorithm import seats
 from darkroom.algorithm.averaging import Buckets, among_hosts
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hosts import ALONE, Averaging, Hosts, Numbers
+from darkroom.algorithm.seats import Seat
 
-PATIENCE = timedelta(minutes=30)  # for a host that lives and says nothing; one that died is noticed at once
+PATIENCE = timedelta(minutes=30)  # for one that lives and says nothing; one that died is noticed at once
 LOOK_S, TELL_S = 0.05, 60.0  # how often to look who has come, and when to say who has not
 TAKEN_S = 15.0  # for a port that another program is about to leave
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
 def join(names: Sequence[str], name: str, environ: Mapping[str, str], gpus: int, log: logging.Logger) -> Hosts:
@@ -43,27 +48,60 @@ def join(names: Sequence[str], name: str, environ: Mapping[str, str], gpus: int,
         )
     rank = names.index(name)
     log.info("Host %s, number %d of %d, meets the others at %s:%s.", name, rank + 1, len(names), address, port)
+    nccl = gpus > 0 and (address not in LOOPBACK or gpus >= len(names))
     with among_hosts():
-        store = _store(address, int(port), rank, names, log)
-        _wait(store, rank, names, log)
-        # two hosts of one machine cannot share a GPU over NCCL
-        nccl = gpus > 0 and dist.is_nccl_available() and (address not in LOOPBACK or gpus >= len(names))
-        backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-        dist.init_process_group(backend, store=store, rank=rank, world_size=len(names), timeout=PATIENCE)
-    return Together(rank, len(names), nccl)
+        # left to itself the store listens to other machines, too
+        place = _place(address, int(port)) if rank == 0 and address in LOOPBACK else None
+        nccl = _meet(_store(address, int(port), rank, names, place, log), rank, names, nccl, log)
+    return Together(rank, len(names), len(names), nccl)
+
+
+def beside(
+    seat: Seat,
+    gpus: int,
+    log: logging.Logger,
+    place: socket.socket | None = None,
+    look: Callable[[], None] = lambda: None,
+) -> "Together":
+    """Meet the processes of this host. ``place``: where the first one listens. ``look`` is called while waiting, and
+    may raise. Raises PeerError."""
+    os.environ.update(dict.fromkeys(INTERFACES, "lo"))  # nothing is said to the network, whatever it has
+    names = [seats.name(rank, seat.processes) for rank in range(seat.processes)]
+    with among_hosts():
+        store = _store(LOOPBACK[0], seat.port, seat.rank, names, place, log)
+        nccl = _meet(store, seat.rank, names, gpus >= seat.processes, log, look)
+    return Together(seat.rank, seat.processes, 1, nccl)
+
+
+def _meet(
+    store: dist.TCPStore,
+    rank: int,
+    names: Sequence[str],
+    nccl: bool,
+    log: logging.Logger,
+    look: Callable[[], None] = lambda: None,
+) -> bool:
+    """All are there, and can talk. ``nccl``: each has a GPU of its own, for over NCCL two cannot share one. Gives
+    whether GPUs talk so."""
+    _wait(store, rank, names, log, look)
+    nccl = nccl and dist.is_nccl_available()
+    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=len(names), timeout=PATIENCE)
+    return nccl
 
 
 class Together:
-    """This host among the others."""
+    """This process among the others, of ``count`` hosts."""
 
-    def __init__(self, rank: int, count: int, nccl: bool) -> None:
-        self.rank, self.count = rank, count
+    def __init__(self, rank: int, processes: int, count: int, nccl: bool) -> None:
+        self.rank, self.processes, self.count = rank, processes, count
+        self.parted: Callable[[], None] = lambda: None  # is called when nothing more is said
         self._nccl = nccl
 
     def everyone(self, value: Any) -> list[Any]:
         data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         with among_hosts():
-            sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+            sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.processes)]
             dist.all_gather(sizes, torch.tensor([len(data)]))
             most = max(int(size) for size in sizes)
             parts = [torch.zeros(most, dtype=torch.uint8) for _ in sizes]
@@ -95,18 +133,19 @@ class Together:
 
     def part(self) -> None:
         dist.destroy_process_group()
+        self.parted()
 
 
-def _store(address: str, port: int, rank: int, names: Sequence[str], log: logging.Logger) -> dist.TCPStore:
-    """Where the hosts first write down that they are there; the first host's process has it."""
-    first, place = rank == 0, None
-    if first and address in LOOPBACK:  # left to itself the store listens to other machines, too
-        place = _place(address, port).detach()
+def _store(
+    address: str, port: int, rank: int, names: Sequence[str], place: socket.socket | None, log: logging.Logger
+) -> dist.TCPStore:
+    """Where all first write down that they are there; the first one has it, at ``place`` where it listens already."""
+    first, listening = rank == 0, None if place is None else place.detach()
     tell = time.monotonic() + TELL_S
     while not first and not _listens(address, port):  # in small steps, so that a signal is heard
         tell = _said(names[:1], tell, log)
         time.sleep(LOOK_S)
-    return dist.TCPStore(address, port, len(names), first, PATIENCE, wait_for_workers=False, master_listen_fd=place)
+    return dist.TCPStore(address, port, len(names), first, PATIENCE, wait_for_workers=False, master_listen_fd=listening)
 
 
 def _place(address: str, port: int) -> socket.socket:
@@ -134,11 +173,12 @@ def _listens(address: str, port: int) -> bool:
         return False
 
 
-def _wait(store: dist.TCPStore, rank: int, names: Sequence[str], log: logging.Logger) -> None:
-    """Until all hosts are there."""
+def _wait(store: dist.TCPStore, rank: int, names: Sequence[str], log: logging.Logger, look: Callable[[], None]) -> None:
+    """Until all are there."""
     store.set(f"here/{rank}", "1")
     tell = time.monotonic() + TELL_S
     while absent := [name for other, name in enumerate(names) if not store.check([f"here/{other}"])]:
+        look()
         tell = _said(absent, tell, log)
         time.sleep(LOOK_S)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from darkroom.algorithm import hyperparameters, lines
 from darkroom.algorithm.failures import CustomerError, PeerError, describe, report
 from darkroom.algorithm.hyperparameters import Hyperparameters
+from darkroom.algorithm.seats import Seat
 from darkroom.algorithm.stopping import Stopped, StopSignal
 from darkroom.contract import exits
 from darkroom.contract.layout import Layout
@@ -43,7 +44,10 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         return report(describe(error), layout.failure, log)
 
 
-def run(layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: logging.Logger) -> int:
+def run(
+    layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: logging.Logger, seat: Seat | None = None
+) -> int:
+    """The exit code. ``seat``: of a companion."""
     strict = environ.get("DARKROOM_STRICT", "") in {"1", "true"}
     values = _configure(layout, strict, log)
 
@@ -52,7 +56,7 @@ def run(layout: Layout, environ: Mapping[str, str], stop: StopSignal, log: loggi
     # torch and the decoders take a second to import: not before the settings are known to be right
     from darkroom.algorithm import job  # noqa: PLC0415
 
-    return job.run(values, layout, environ, strict, stop, log)
+    return job.run(values, layout, environ, strict, stop, log, seat)
 
 
 def _configure(layout: Layout, strict: bool, log: logging.Logger) -> Hyperparameters:

@@ -23,31 +23,42 @@ class CustomerError(Exception):
         self.messages = messages
 
 
-class PeerError(Exception):
-    """Another host of the job has ended or cannot be reached; this one cannot go on without it."""
-
-
 @dataclass(frozen=True)
 class Failure:
     lines: tuple[str, ...]  # for the log, level ERROR
-    reason: str  # for the failure file
-    exit_code: int
+    reason: str  # for the failure file; empty: none is written
+    exit_code: int  # negative: the signal to end by
+
+
+class PeerError(Exception):
+    """Another process of the job has ended or cannot be reached; this one cannot go on without it. ``failure``: why,
+    where that is known."""
+
+    def __init__(self, message: str, failure: Failure | None = None) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 def describe(error: BaseException) -> Failure:
     """What to log, what to write, and how to exit, for an error that ended the job."""
     if isinstance(error, CustomerError):
         return _customer(error.messages)
+    if isinstance(error, PeerError) and error.failure is not None:
+        return error.failure
     if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
         return _customer(
             (f"Out of memory. Use a smaller mini_batch_size, image_shape or num_layers. ({_last_line(error)})",)
         )
     if isinstance(error, PeerError):
-        reason = f"Another host of this job has ended or cannot be reached, and this one cannot go on alone ({error})"
-        return Failure((f"Algorithm Error: {reason}",), f"AlgorithmError: {reason}", exits.ALGORITHM_ERROR)
-    reason = f"{_last_line(error)} ({_place(error)})"
-    text = "".join(traceback.format_exception(error)).rstrip()
-    return Failure((f"Algorithm Error: {reason}", text), f"AlgorithmError: {reason}", exits.ALGORITHM_ERROR)
+        return ours(
+            f"Another host of this job has ended or cannot be reached, and this one cannot go on alone ({error})"
+        )
+    return ours(f"{_last_line(error)} ({_place(error)})", "".join(traceback.format_exception(error)).rstrip())
+
+
+def ours(reason: str, *more: str) -> Failure:
+    """A fault that the user cannot put right; ``more`` lines for the log."""
+    return Failure((f"Algorithm Error: {reason}", *more), f"AlgorithmError: {reason}", exits.ALGORITHM_ERROR)
 
 
 def _customer(messages: tuple[str, ...]) -> Failure:
@@ -59,8 +70,9 @@ def report(failure: Failure, path: Path, log: logging.Logger) -> int:
     """Log it, leave it in the failure file, and return the exit code."""
     for line in failure.lines:
         log.error("%s", line)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(failure.reason[:MAX_REASON_CHARS], encoding="utf-8")
+    if failure.reason:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(failure.reason[:MAX_REASON_CHARS], encoding="utf-8")
     return failure.exit_code
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.rules import Choice, Flag, Integer, Pattern, Real, Rule
+from darkroom.algorithm.variables import VARIABLES
 from darkroom.networks.architecture import NETWORKS
 
 
@@ -31,23 +32,6 @@ TOLERATED = {
     "use_lr_scheduler": "it has no effect: set lr_scheduler_step to lower the learning rate during training",
 }
 OUR_OWN = {"network"}  # SageMaker knows no such hyperparameter
-# What a job's Environment may say besides: nothing that SageMaker has a hyperparameter for.
-VARIABLES = {
-    "DARKROOM_CHECKPOINTS": "1: the training is written to /opt/ml/checkpoints as it goes, and taken up there; a name: "
-    "to that folder below /opt/ml. Set by the server for a job with CheckpointConfig.",
-    "DARKROOM_CHECKPOINT_SECONDS": "Seconds between checkpoints within an epoch; 0: after every batch. Unset: 60, or "
-    "as many as keep them below a hundredth of the time. The end of an epoch, and SIGTERM, write one too.",
-    "DARKROOM_CLAMP_BATCH": "1: a mini_batch_size larger than the number of training images is lowered to it with a "
-    "warning; otherwise it ends the job.",
-    "DARKROOM_CLASSES": "Names of the classes, a JSON list. A file `classes.txt` in the train channel does the same.",
-    "DARKROOM_SEED": "Number that first weights, orders and augmentation are drawn from; 0 unless set.",
-    "DARKROOM_SPEEDOMETER": "Batches between progress lines; 20 unless set, as in SageMaker.",
-    "DARKROOM_WEIGHTS": "Folder of pretrained weights; set by the server.",
-    "DARKROOM_STRICT": "1: SageMaker's refusals and its arithmetic: num_training_samples is required and believed, "
-    "images need a .lst and resize, transfer learning takes 224 x 224 pixels only, `network` is unknown, and the last "
-    "batch of validation is filled with images that the next validation leaves out.",
-    "OMP_NUM_THREADS": "Most processor threads to use; every core unless set.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

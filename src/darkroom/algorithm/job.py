@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from darkroom.algorithm import class_names, distributed, lines, resuming, selftest, starting
+from darkroom.algorithm import class_names, gathering, lines, resuming, selftest, starting, variables
 from darkroom.algorithm import recovery as recovering
-from darkroom.algorithm.channels import Channels, hosts_of, open_channels
+from darkroom.algorithm.channels import Channels, open_channels
 from darkroom.algorithm.checkpoints import Checkpoints
 from darkroom.algorithm.course import Course
 from darkroom.algorithm.data.labels import images_per_class
 from darkroom.algorithm.failures import CustomerError
-from darkroom.algorithm.hosts import ALONE, Hosts
+from darkroom.algorithm.hosts import ALONE, Hosts, of_each
 from darkroom.algorithm.hyperparameters import Hyperparameters
 from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
 from darkroom.algorithm.metrics import Tally, positive_weights
@@ -25,6 +25,7 @@ from darkroom.algorithm.report import write as report
 from darkroom.algorithm.report.facts import Facts
 from darkroom.algorithm.report.history import History
 from darkroom.algorithm.report.worst import Part
+from darkroom.algorithm.seats import Seat
 from darkroom.algorithm.starting import Start
 from darkroom.algorithm.stopping import StopSignal
 from darkroom.algorithm.train import Run, train
@@ -45,12 +46,29 @@ def run(
     strict: bool,
     stop: StopSignal,
     log: logging.Logger,
+    seat: Seat | None = None,
 ) -> int:
-    """Exit code of a job whose hyperparameters are right. Raises CustomerError."""
-    cores = available(environ)
-    seed, speedometer = _number(environ, "DARKROOM_SEED", 0), _number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER)
+    """Exit code of a job whose hyperparameters are right. ``seat``: of a companion. Raises CustomerError."""
     start = starting.find(values, layout, environ, strict)
-    hosts = distributed.join(*hosts_of(layout), environ, torch.cuda.device_count(), log)
+    with gathering.together(values, layout, environ, seat, stop, log) as hosts:
+        return _run(values, start, layout, environ, strict, stop, log, hosts)
+
+
+def _run(
+    values: Hyperparameters,
+    start: Start,
+    layout: Layout,
+    environ: Mapping[str, str],
+    strict: bool,
+    stop: StopSignal,
+    log: logging.Logger,
+    hosts: Hosts,
+) -> int:
+    cores = of_each(available(environ), hosts)
+    seed, speedometer = (
+        variables.number(environ, "DARKROOM_SEED", 0),
+        variables.number(environ, "DARKROOM_SPEEDOMETER", SPEEDOMETER),
+    )
     recovery = recovering.of(layout, environ, log, saves=hosts.rank == 0)
     earlier = resuming.find(recovery, hosts)
     channels = open_channels(layout, log, strict, values.num_classes or 0, bool(values.multi_label), hosts)
@@ -115,7 +133,7 @@ def _learner(
     values, where = data.values, device(hosts.rank)
     half = _half(values, where, log)
     network = start.network(torch.Generator().manual_seed(seed))
-    torch.set_num_threads(threads.worthwhile(network, values.shape, values.mini_batch_size, cores))
+    torch.set_num_threads(threads.worthwhile(network, values.shape, of_each(values.mini_batch_size, hosts), cores))
     log.info("Setting number of threads: %d", torch.get_num_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape: the fastest convolutions are worth finding
     return Learner(network, values, where, half, weights, hosts, stop.interruptible)
@@ -206,10 +224,3 @@ def _class_names(
     if fault:
         log.warning("%s", fault)
     return names
-
-
-def _number(environ: Mapping[str, str], name: str, default: int) -> int:
-    text = environ.get(name, "")
-    if text and not text.isdecimal():
-        raise CustomerError(f"The environment variable {name} must be a whole number, not {text!r}.")
-    return int(text) if text else default

@@ -53,8 +53,8 @@ class Learner:
         self._scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
 
     def update(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> tuple[Tensor, Tensor]:
-        """One step on a batch, whose gradient is averaged over the hosts. Returns logits (N, classes) float32 and the
-        labels, both on the device. The batch may be empty."""
+        """One step on a batch, whose gradient is averaged over all processes. Returns logits (N, classes) float32 and
+        the labels, both on the device. The batch may be empty."""
         self.network.train()
         self.optimizer.set_learning_rate(learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
@@ -154,8 +154,12 @@ class Learner:
 
 
 def device(rank: int = 0) -> torch.device:
-    """Where to compute; hosts on one machine with several GPUs take them in turn."""
-    return torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
+    """Where to compute, from now on; processes on one machine with several GPUs take them in turn."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    where = torch.device("cuda", rank % torch.cuda.device_count())
+    torch.cuda.set_device(where)  # else what is pinned takes memory of the first one, too
+    return where
 
 
 def half_precision(device_type: str, cpu_flags: Set[str]) -> torch.dtype | None:

@@ -3,7 +3,7 @@
 Knows logits and labels, no epoch and no log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,14 @@ class Tally:
     def _count(self, name: str, right: Tensor, answers: int) -> None:
         self._right[name] = self._right[name] + right
         self._answers[name] += answers
+
+
+def together(states: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
+    """Shares of right answers over all that several tallies have counted, each as its ``state`` says."""
+    rights, answers = ([state[what] for state in states] for what in ("right", "answers"))
+    return {
+        name: sum(right[name] for right in rights) / max(1, sum(count[name] for count in answers)) for name in rights[0]
+    }
 
 
 def verdicts_of(logits: Tensor, labels: Classes) -> np.ndarray:

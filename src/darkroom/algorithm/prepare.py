@@ -124,8 +124,8 @@ def _readable(
 
 
 def _unreadable(images: ImageSet, threads: int, hosts: Hosts) -> dict[int, str]:
-    """What cannot be read, and why. Hosts that have the same images look at a part each."""
-    part = np.arange(hosts.rank, len(images), hosts.count)
+    """What cannot be read, and why. Processes that have the same images look at a part each."""
+    part = np.arange(hosts.rank, len(images), hosts.processes)
     found = image_sets.unreadable(images.only(part), threads)
     told = hosts.everyone({str(part[k]): reason for k, reason in found.items()})
     return dict(sorted((int(k), reason) for known in told for k, reason in known.items()))

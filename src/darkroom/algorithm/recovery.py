@@ -30,6 +30,7 @@ SECONDS = 60.0  # between two, unless DARKROOM_CHECKPOINT_SECONDS says otherwise
 SHARE = 0.01  # … or writing them would take more than this part of the time
 AT_LEAST = 3.0  # seconds between those of short epochs: the platform must find a file at rest to store it
 MAY_DIFFER = {"epochs", "num_training_samples", "kv_store"}  # more epochs go on; the images are counted anyway
+UNSAID = {"DARKROOM_PROCESSES": 1}  # of which old checkpoints say nothing
 LINKS_FAIL = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 
@@ -116,7 +117,7 @@ class Recovery:
 def of(layout: Layout, environ: Mapping[str, str], log: logging.Logger, saves: bool = True) -> Recovery:
     """On where the platform keeps /opt/ml/checkpoints (DARKROOM_CHECKPOINTS), or where checkpoints lie there.
 
-    ``saves``: only one of several hosts does. Raises CustomerError.
+    ``saves``: only one of several processes does. Raises CustomerError.
     """
     text = environ.get("DARKROOM_CHECKPOINT_SECONDS", "")
     try:
@@ -138,6 +139,7 @@ def job_of(data: Data, names: tuple[str, ...] | None, seed: int, start: str, hos
     values: Hyperparameters = data.values
     job = {name: value for name, value in asdict(values).items() if name not in MAY_DIFFER}
     job |= {"DARKROOM_SEED": seed, "number of hosts": hosts.count, "first weights": start}
+    job |= {"DARKROOM_PROCESSES": hosts.processes // hosts.count}
     job |= {"class names": None if names is None else list(names)}
     for channel, images in (("train", data.train), ("validation", data.validation)):
         known = None if images is None else f"{len(images)} ({_digest(images.classes)})"
@@ -148,6 +150,7 @@ def job_of(data: Data, names: tuple[str, ...] | None, seed: int, start: str, hos
 
 def check(job: Mapping[str, Any], other: Mapping[str, Any], name: str) -> None:
     """Raises CustomerError, saying what differs, where the checkpoint ``name`` is of ``other`` and not of ``job``."""
+    job, other = UNSAID | dict(job), UNSAID | dict(other)
     names = [*job, *(name for name in other if name not in job)]
     differ = [
         f"{name} is {job.get(name)}, there {other.get(name)}" for name in names if job.get(name) != other.get(name)

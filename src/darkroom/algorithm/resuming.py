@@ -1,4 +1,4 @@
-"""How all hosts of a job take up the training of an earlier attempt: the first one reads, the others are told.
+"""How all processes of a job take up the training of an earlier attempt: the first one reads, the others are told.
 
 Knows no file format and decides nothing of when checkpoints are written.
 """
@@ -15,14 +15,14 @@ from darkroom.algorithm.snapshots import Snapshot
 
 
 def find(recovery: Recovery, hosts: Hosts) -> Snapshot | None:
-    """What there is to go on from; only the first host has the tensors."""
+    """What there is to go on from; only the first process has the tensors."""
     own = recovery.find()
     told = hosts.everyone(own and own.header)[0]
     return own or (told and Snapshot(**told, tensors={}))
 
 
 def left_out(snapshot: Snapshot, hosts: Hosts) -> LeftOut:
-    """The images that this host could not read. Raises CustomerError."""
+    """The images that this process could not read. Raises CustomerError."""
     try:
         return courses.left_out(snapshot.progress, hosts.rank)
     except ValueError as error:
@@ -38,7 +38,7 @@ def go_on(
     images: int,
     answered: int,
 ) -> None:
-    """Put learner, course and history where the snapshot was taken; ``images``: of validation, of this host, and
+    """Put learner, course and history where the snapshot was taken; ``images``: of validation, of this process, and
     ``answered`` of all. Raises CustomerError."""
     tensors = dict(snapshot.tensors)
     told = {name: tensors.pop(name) for name in courses.TENSORS if name in tensors}
@@ -55,7 +55,7 @@ def go_on(
 
 
 def agree(learner: Learner, hosts: Hosts) -> None:
-    """Every host has the state of the first one."""
+    """Every process has the state of the first one."""
     state = learner.state()
     hosts.spread(list(state.values()))
     learner.restore(state)

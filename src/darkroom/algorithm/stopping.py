@@ -3,7 +3,7 @@ the middle of one that takes too long.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,11 +19,13 @@ class Interrupted(BaseException):
 
 
 class StopSignal:
-    """``asked`` becomes true at SIGTERM. ``patient``: whoever runs looks at ``asked`` itself, for so many seconds."""
+    """``asked`` becomes true at SIGTERM. ``patient``: whoever runs looks at ``asked`` itself, for so many seconds.
+    ``tell``: is called then, for who else is to know."""
 
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self.asked = False
         self.patient = False
+        self.tell: Callable[[], None] = lambda: None
         self._longest_s = longest_s
         self._may_interrupt = False
         self._late = False  # that long after SIGTERM, and longer
@@ -43,6 +45,16 @@ class StopSignal:
         finally:
             self._may_interrupt = False
 
+    @contextmanager
+    def afterwards(self) -> Iterator[None]:
+        """What is not to be left half done. Raises Stopped at its end."""
+        self.patient = True
+        try:
+            yield
+        finally:
+            self.patient = False
+        self.check()
+
     def check(self) -> None:
         """Raises Stopped where the signal came while a library swallowed the exception (imports do)."""
         if self.asked:
@@ -52,6 +64,7 @@ class StopSignal:
         self.asked = True
         if not self.patient:
             raise Stopped
+        self.tell()
         signal.signal(signal.SIGALRM, self._on_alarm)
         signal.setitimer(signal.ITIMER_REAL, self._longest_s)
 

@@ -21,7 +21,7 @@ from darkroom.algorithm.data import order
 from darkroom.algorithm.data.pipeline import batches
 from darkroom.algorithm.data.views import augmented, centre
 from darkroom.algorithm.failures import PeerError
-from darkroom.algorithm.hosts import ALONE, Hosts, merged, side_by_side
+from darkroom.algorithm.hosts import ALONE, Hosts, merged, of_each, side_by_side
 from darkroom.algorithm.learner import Learner
 from darkroom.algorithm.metrics import Tally, verdicts_of
 from darkroom.algorithm.prepare import Data, LeftOut
@@ -81,11 +81,11 @@ def _to_the_end(data: Data, learner: Learner, checkpoints: Checkpoints, course: 
 
 
 def _break_off(learner: Learner, course: Course, run: Run) -> None:
-    """The stop came in the middle of a batch that would take too long, or other hosts did not wait for its end."""
+    """The stop came in the middle of a batch that would take too long, or other processes did not wait for its end."""
     learner.undo()
     course.stopped = course.parted = True
     run.log.info("The batch in hand was broken off.")
-    if run.hosts.count == 1:  # several cannot agree any more
+    if run.hosts.processes == 1:  # several cannot agree any more
         _keep(learner, course, run)
 
 
@@ -95,10 +95,9 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
     rate = train_epoch(data, learner, course, run)
     if course.stopped:
         return
-    metrics = course.tally.values()
+    metrics = courses.metrics(course, run.hosts)
     _print(run.log, lines.epoch_end(epoch, metrics, course.seconds))
-    loss, count = learner.losses
-    run.history.trained(epoch, metrics, loss / max(1, count), rate, course.seconds)
+    run.history.trained(epoch, metrics, courses.loss(course, learner, run.hosts), rate, course.seconds)
     verdicts = None if data.validation is None else validate(data, learner, run)
     (course.stopped,) = run.hosts.any(run.stop.asked)
     if course.stopped:
@@ -119,12 +118,12 @@ def _train_and_validate(data: Data, learner: Learner, checkpoints: Checkpoints, 
 
 
 def _judged(verdicts: Verdicts, data: Data, epoch: int, run: Run) -> tuple[Verdicts, float]:
-    """What all hosts together say of this one's images, and the accuracy over all images. Strict: over those that MXNet
-    would count."""
+    """What all processes together say of this one's images, and the accuracy over all images. Strict: over those that
+    MXNet would count."""
     if "validation" in data.sharded:
         run.history.put_together(partial(side_by_side, hosts=run.hosts), run.hosts.total)
         return verdicts, _accuracy(verdicts, run.hosts)
-    if run.hosts.count > 1:
+    if run.hosts.processes > 1:
         verdicts = merged(verdicts, run.hosts)
         run.history.put_together(partial(merged, hosts=run.hosts), run.hosts.total)
     counted = order.wrapped(len(verdicts), data.values.mini_batch_size, epoch) if run.strict else slice(None)
@@ -151,7 +150,7 @@ def train_epoch(data: Data, learner: Learner, course: Course, run: Run) -> float
         course.batch, course.seconds = number + 1, run.clock() - began
         if number and number % run.speedometer == 0:
             speed = number * size / course.seconds  # MXNet's own arithmetic: the first batch is warming up
-            _print(run.log, [lines.batch(epoch, number, speed, course.tally.values())])
+            _print(run.log, [lines.batch(epoch, number, speed, courses.metrics(course, run.hosts))])
         course.stopped, due = run.hosts.any(run.stop.asked, run.recovery.due())
         if course.stopped or due:
             _keep(learner, course, run)
@@ -165,17 +164,18 @@ def train_epoch(data: Data, learner: Learner, course: Course, run: Run) -> float
 
 
 def _orders(data: Data, run: Run, epoch: int) -> npt.NDArray[np.int64]:
-    """(batches, mini_batch_size) images of this host in an epoch. Hosts with the same images share one order of large
-    batches, as one host with batches of that size would have it."""
-    size, rank, hosts = data.values.mini_batch_size, run.hosts.rank, run.hosts.count
+    """(batches, images) of this process in an epoch: mini_batch_size images, or its part of so many where processes
+    share a host. Who has the same images shares one order of large batches, as one process with batches of that size
+    would have it."""
+    size, hosts = data.values.mini_batch_size, run.hosts
     if "train" in data.sharded:
         return order.epoch_batches(len(data.train), size, data.batches, run.seed, epoch)
-    batches = order.epoch_batches(len(data.train), size * hosts, data.batches, run.seed, epoch)
-    return batches[:, rank * size : (rank + 1) * size]
+    batches = order.epoch_batches(len(data.train), size * hosts.count, data.batches, run.seed, epoch)
+    return np.array_split(batches, hosts.processes, axis=1)[hosts.rank]
 
 
 def _keep(learner: Learner, course: Course, run: Run) -> None:
-    """Write down where the training is, if that is wanted; all hosts are at the same place."""
+    """Write down where the training is, if that is wanted; all processes are at the same place."""
     shares = run.hosts.everyone(courses.share(course, learner, run.left_out))
     if run.recovery.wanted:
         run.recovery.keep(partial(_snapshot, learner, course, run, shares))
@@ -187,14 +187,14 @@ def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kep
 
 
 def validate(data: Data, learner: Learner, run: Run) -> Verdicts:
-    """What the network says of each image of this host's part, each counted once."""
+    """What the network says of each image of this process's part, each counted once."""
     images = data.validation
     assert images is not None
     verdicts = np.full(len(images), np.nan)
     run.history.validating(len(images))
-    orders = order.in_turn(len(images), data.values.mini_batch_size)
+    orders = order.in_turn(len(images), of_each(data.values.mini_batch_size, run.hosts))
     if "validation" not in data.sharded:
-        orders = orders[run.hosts.rank :: run.hosts.count]
+        orders = orders[run.hosts.rank :: run.hosts.processes]
     for batch in batches(images, orders, centre(images), data.preprocess.shape, run.threads):
         if run.stop.asked:
             break
