@@ -42,7 +42,7 @@ def post_activation(
     ``pooled``: a stem with a 7 x 7 convolution and a MaxPool; ``deep``: blocks of 1 x 1, 3 x 3 and 1 x 1;
     ``early``: a Relu before each sum as well.
     """
-    made = _Maker(side)
+    made = Maker(side)
     tensor = made.convolution("data", 3, channels[0], 7 if pooled else 3, 2 if pooled else 1, relu=True)
     if pooled:
         tensor = made.node("MaxPool", [tensor], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -68,7 +68,7 @@ def depthwise(side: int, *, norm: bool = False) -> onnx.ModelProto:
 
     ``norm``: the photo is normalised by operators of the graph.
     """
-    made = _Maker(side)
+    made = Maker(side)
     tensor = "data"
     if norm:
         tensor = made.node("Sub", [tensor, made.given(np.float32([128, 120, 112]).reshape(1, 3, 1, 1))])
@@ -86,7 +86,7 @@ def depthwise(side: int, *, norm: bool = False) -> onnx.ModelProto:
     return made.model()
 
 
-class _Maker:
+class Maker:
     """A float32 network, NCHW."""
 
     def __init__(self, side: int) -> None:

@@ -20,9 +20,8 @@ from darkroom.runtimes.base import Settings, Unsupported
 from darkroom.runtimes.native import chains, plan, shorts
 from darkroom.runtimes.native import runtime as native_runtime
 from darkroom.runtimes.native.layers import MAX_SUM, Convolution, Levels
-from darkroom.runtimes.native.packing import whole_vectors
 from darkroom.runtimes.native.simplify import simplify
-from darkroom.runtimes.native.structures import LANES, SHORTS
+from darkroom.runtimes.native.structures import SHORTS
 from darkroom.runtimes.onnx_graph import Graph
 from tests.runtimes.quantised import CLASSES, answers, depthwise, open_ended, post_activation, pre_activation, smooth
 
@@ -130,10 +129,7 @@ def test_what_rounds_where_the_graph_says_so_is_the_same_to_the_last_bit(network
 def run(graph: Graph, photos: np.ndarray) -> np.ndarray:
     """By our kernels."""
     read = chains.read(simplify(graph))
-    context = native_runtime._Context(plan.make(read.layers), 2, 0)
-    found = np.empty((len(photos), whole_vectors(read.answers) * LANES), np.float32)
-    context.run(photos, found)
-    return found[:, : read.answers]
+    return native_runtime._Context(plan.make(read.layers), 2, read.answers, probabilities=False).run(photos)
 
 
 def in_bfloat16(model: onnx.ModelProto) -> onnx.ModelProto:

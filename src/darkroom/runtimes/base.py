@@ -98,9 +98,9 @@ def one_line(error: Exception) -> str:
 
 def check_array(array: np.ndarray, expected: Tensor) -> None:
     """Raises ArrayMismatch."""
-    rows, *item = expected.shape
-    fits = array.ndim == len(expected.shape) and list(array.shape[1:]) == item and array.shape[0] >= 1
-    if not fits or array.dtype != expected.dtype or rows not in (None, array.shape[0]):
+    shape, rows = array.shape, expected.shape[0]
+    fits = shape[1:] == expected.shape[1:] and shape and shape[0] >= 1 and rows in (None, shape[0])
+    if not fits or array.dtype != expected.dtype:
         raise ArrayMismatch(
             f"the model takes {expected.dtype} of shape {list(expected.shape)}; found {array.dtype} of shape "
             f"{list(array.shape)}".replace("None", "batch")

@@ -52,10 +52,11 @@ typedef struct {
      * beyond the window, where weights are 0; LARGEST: rows and columns (`run`) of pixels.
      * DEPTHWISE: rows and columns of pixels of BYTES or SHORTS, each channel alone.
      * MEAN: window is the input's rows, run its columns, and one output pixel. */
-    int64_t window_row, window_pixel; /* bytes inside a window (window_pixel: all but CONVOLUTION) */
+    int64_t window_row, window_pixel; /* bytes inside a window */
     int32_t window, run;
     int32_t input_type;
-    /* LARGEST: how far the input reaches, and where the first window begins (negative: in what is not there) */
+    /* LARGEST: how far the input reaches, and where the first window begins (negative: in what is not there).
+     * CONVOLUTION: the same where the border is zeros, which need no work; rows or columns 0 where that is unknown. */
     int32_t input_rows, input_columns, top, left, stride_down, stride_right;
     /* CONVOLUTION: of bytes int8 [vectors / 2][window][run][2][16 channels][4 inputs], of shorts int16 with [2 inputs],
      * whose sums with any input fit 32 bits, of floats float [vectors / 2][window][run][2][16 channels]; the last block

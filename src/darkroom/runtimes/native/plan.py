@@ -11,10 +11,10 @@ import numpy as np
 
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import folding, planes
-from darkroom.runtimes.native.layers import MAX_SUM, Convolution, Largest, Layer, Mean, Photo, Stored, Write
+from darkroom.runtimes.native.layers import MAX_SUM, Convolution, Largest, Layer, Mean, Photo, Stored, Window, Write
 from darkroom.runtimes.native.memory import Memory
 from darkroom.runtimes.native.packing import Pack, run_of, whole_vectors
-from darkroom.runtimes.native.planes import Planes
+from darkroom.runtimes.native.planes import Form, Planes
 from darkroom.runtimes.native.structures import (
     CONVOLUTION,
     DEPTHWISE,
@@ -108,6 +108,7 @@ class Plan:
             window=window.rows,
             run=window.columns if layer.alone else run_of(window.columns, layer.input.padded, GROUPS[layer.input.kind]),
             input_type=layer.input.kind,
+            **_edges(window, form),
             weights=self.memory.address + packed.weights,
             end=self._epilogue(packed, arena),
         )
@@ -197,6 +198,20 @@ class Plan:
 
     def _address(self, stored: Stored, arena: int) -> int:
         return arena + self.planes.offsets[stored.name]
+
+
+def _edges(window: Window, form: Form) -> dict[str, int]:
+    """Where zeros begin, that need not be multiplied. What stands for zero may be another byte, and kernels leave out
+    words of whole vectors only."""
+    known, whole = form.filled == 0, form.pixel % LANES == 0
+    return {
+        "input_rows": form.rows if known else 0,
+        "input_columns": form.columns if known and whole else 0,
+        "top": -window.pads[0],
+        "left": -window.pads[1],
+        "stride_down": window.down,
+        "stride_right": window.right,
+    }
 
 
 def make(layers: Sequence[Layer]) -> Plan:

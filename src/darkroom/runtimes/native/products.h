@@ -16,12 +16,21 @@
 
 enum { LANES = 16, MOST_PIXELS = 7, MOST_GROUPS = 2, MOST_VECTORS = 2, LINE = 64 };
 
+/* Windows reach beyond the edges of a map, where zeros lie: nothing has to be multiplied there. Of each group the rows
+ * of the window that do not; of each row so many words at its beginning and end that do, for the first or last pixel of
+ * some groups (a bit for each). */
+typedef struct {
+    int first[MOST_GROUPS], end[MOST_GROUPS];
+    int head, tail, left, right;
+} Reach;
+
 typedef struct {
     const char *input[MOST_GROUPS]; /* the window of each group's first pixel */
     const int8_t *weights;
     const char *ahead; /* weights that are needed soon */
     int64_t pixel, window_row;
     int window, run;
+    Reach reach; /* of sums of bytes and shorts */
 } Products;
 
 typedef int32_t Sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS][LANES] __attribute__((aligned(64)));
@@ -40,42 +49,99 @@ INLINE __m512i add_products(__m512i sum, __m512i input, __m512i weight, const in
         _mm512_fmadd_ps(_mm512_castsi512_ps(input), _mm512_castsi512_ps(weight), _mm512_castsi512_ps(sum)));
 }
 
+/* What a kernel works on, known as it is compiled. `groups` from the first to behind the last; `left` and `right` as
+ * in Reach. */
+typedef struct {
+    int group, groups, pixels, vectors, type, left, right;
+} Work;
+
+typedef __m512i Registers[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS];
+typedef const char *Rows[MOST_GROUPS][3];
+
 /* 4 bytes of every pixel with the weights of every channel. Pixels 3 and 6 have pointers of their own, since an
  * address holds no more than twice the distance between pixels. */
-INLINE void multiply(__m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS], const char *from[MOST_GROUPS][3],
-                     const int8_t *weights, int64_t pixel, int at, const int groups, const int pixels,
-                     const int vectors, const int type) {
+INLINE void multiply(Registers sums, Rows from, const int8_t *weights, int64_t pixel, int at, const Work w) {
     __m512i weight[MOST_VECTORS];
-    for (int v = 0; v < vectors; v++) weight[v] = _mm512_load_si512(weights + v * LINE);
+    for (int v = 0; v < w.vectors; v++) weight[v] = _mm512_load_si512(weights + v * LINE);
 #pragma GCC unroll 2
-    for (int g = 0; g < groups; g++)
+    for (int g = w.group; g < w.groups; g++)
 #pragma GCC unroll 7
-        for (int i = 0; i < pixels; i++) {
+        for (int i = 0; i < w.pixels; i++) {
+            if ((i == 0 && w.left >> g & 1) || (i == w.pixels - 1 && w.right >> g & 1)) continue;
             const __m512i input = four_bytes(from[g][i / 3] + i % 3 * pixel + at);
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++) sums[g][i][v] = add_products(sums[g][i][v], input, weight[v], type);
+            for (int v = 0; v < w.vectors; v++) sums[g][i][v] = add_products(sums[g][i][v], input, weight[v], w.type);
         }
 }
 
+/* Where a kernel has come to in a row of the window. */
+typedef struct {
+    Rows from;
+    const int8_t *weights;
+    const char *ahead;
+    int64_t pixel;
+} Place;
+
 /* So many times 4 bytes beside each other. */
-INLINE void advance(__m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS], const char *from[MOST_GROUPS][3],
-                    const int8_t **weights, int64_t pixel, const int times, const int groups, const int pixels,
-                    const int vectors, const int type) {
+INLINE void advance(Registers sums, Place *at, const int times, const Work w) {
 #pragma GCC unroll 4
-    for (int k = 0; k < times; k++, *weights += vectors * LINE)
-        multiply(sums, from, *weights, pixel, 4 * k, groups, pixels, vectors, type);
+    for (int k = 0; k < times; k++, at->weights += w.vectors * LINE)
+        multiply(sums, at->from, at->weights, at->pixel, 4 * k, w);
 #pragma GCC unroll 2
-    for (int g = 0; g < groups; g++)
+    for (int g = w.group; g < w.groups; g++)
 #pragma GCC unroll 3
-        for (int third = 0; third < 3; third++) from[g][third] += 4 * times;
+        for (int third = 0; third < 3; third++) at->from[g][third] += 4 * times;
 }
 
-INLINE void products(const Products *p, Sums out, const int groups, const int pixels, const int vectors,
-                     const int type) {
-    __m512i sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS];
-    const int64_t pixel = p->pixel;
-    const int8_t *weights = p->weights;
-    const char *ahead = p->ahead;
+INLINE void advance_far(Registers sums, Place *at, int words, const Work w) {
+    for (; words >= 4; words -= 4, at->ahead += 2 * LINE) {
+        _mm_prefetch(at->ahead, _MM_HINT_T1);
+        _mm_prefetch(at->ahead + LINE, _MM_HINT_T1);
+        advance(sums, at, 4, w);
+    }
+}
+
+INLINE void begin_row(Place *at, const Products *p, int row, const Work w) {
+#pragma GCC unroll 2
+    for (int g = w.group; g < w.groups; g++)
+#pragma GCC unroll 3
+        for (int third = 0; third < 3; third++)
+            at->from[g][third] = p->input[g] + row * p->window_row + 3 * third * p->pixel;
+}
+
+/* One row of the window. */
+INLINE void add_row(Registers sums, Place *at, const Products *p, int row, const Work w) {
+    begin_row(at, p, row, w);
+    advance_far(sums, at, p->run, w);
+    if (p->run & 2) advance(sums, at, 2, w);
+    if (p->run & 1) advance(sums, at, 1, w);
+}
+
+/* The same for some of the groups, at the edges: words are those of whole vectors. */
+INLINE void add_row_at_edge(Registers sums, Place *at, const Products *p, int row, const Work w) {
+    const int all = ((1 << w.groups) - 1) & ~((1 << w.group) - 1);
+    const Work first = {w.group, w.groups, w.pixels, w.vectors, w.type, all & 1, 0};
+    const Work last = {w.group, w.groups, w.pixels, w.vectors, w.type, 0, all & 2};
+    const Work firsts = {w.group, w.groups, w.pixels, w.vectors, w.type, all, 0};
+    const Work lasts = {w.group, w.groups, w.pixels, w.vectors, w.type, 0, all};
+    begin_row(at, p, row, w);
+    if ((p->reach.left & all) == all)
+        advance_far(sums, at, p->reach.head, firsts);
+    else
+        advance_far(sums, at, p->reach.head, first);
+    advance_far(sums, at, p->run - p->reach.head - p->reach.tail, w);
+    if ((p->reach.right & all) == all)
+        advance_far(sums, at, p->reach.tail, lasts);
+    else
+        advance_far(sums, at, p->reach.tail, last);
+}
+
+INLINE void products(const Products *p, Sums out, const int groups, const int pixels, const int vectors, const int type,
+                     const int edges) {
+    const Work both = {0, groups, pixels, vectors, type, 0, 0}, one = {0, 1, pixels, vectors, type, 0, 0};
+    const Work other = {1, groups, pixels, vectors, type, 0, 0};
+    Registers sums;
+    Place at = {.weights = p->weights, .ahead = p->ahead, .pixel = p->pixel};
 #pragma GCC unroll 2
     for (int g = 0; g < groups; g++)
 #pragma GCC unroll 7
@@ -83,19 +149,18 @@ INLINE void products(const Products *p, Sums out, const int groups, const int pi
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++) sums[g][i][v] = _mm512_setzero_si512();
     for (int row = 0; row < p->window; row++) {
-        const char *from[MOST_GROUPS][3];
-#pragma GCC unroll 2
-        for (int g = 0; g < groups; g++)
-#pragma GCC unroll 3
-            for (int third = 0; third < 3; third++)
-                from[g][third] = p->input[g] + row * p->window_row + 3 * third * pixel;
-        for (int left = p->run / 4; left > 0; left--, ahead += 2 * LINE) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
-            _mm_prefetch(ahead + LINE, _MM_HINT_T1);
-            advance(sums, from, &weights, pixel, 4, groups, pixels, vectors, type);
-        }
-        if (p->run & 2) advance(sums, from, &weights, pixel, 2, groups, pixels, vectors, type);
-        if (p->run & 1) advance(sums, from, &weights, pixel, 1, groups, pixels, vectors, type);
+        const int here = row >= p->reach.first[0] && row < p->reach.end[0];
+        const int there = groups > 1 && row >= p->reach.first[1] && row < p->reach.end[1];
+        if (!edges)
+            add_row(sums, &at, p, row, both);
+        else if (here && (groups == 1 || there))
+            add_row_at_edge(sums, &at, p, row, both);
+        else if (here)
+            add_row_at_edge(sums, &at, p, row, one);
+        else if (there)
+            add_row_at_edge(sums, &at, p, row, other);
+        else
+            at.weights += (int64_t)p->run * vectors * LINE;
     }
 #pragma GCC unroll 2
     for (int g = 0; g < groups; g++)
@@ -107,35 +172,50 @@ INLINE void products(const Products *p, Sums out, const int groups, const int pi
 
 typedef void (*Kernel)(const Products *, Sums);
 
-#define KERNEL(type, groups, pixels, vectors)                                                           \
-    TARGET static void products_##type##_##groups##_##pixels##_##vectors(const Products *p, Sums out) { \
-        products(p, out, groups, pixels, vectors, type);                                                \
-    }
-#define KERNELS_OF(type, groups, vectors)                                                              \
-    KERNEL(type, groups, 1, vectors)                                                                   \
-    KERNEL(type, groups, 2, vectors)                                                                   \
-    KERNEL(type, groups, 3, vectors) KERNEL(type, groups, 4, vectors) KERNEL(type, groups, 5, vectors) \
-        KERNEL(type, groups, 6, vectors) KERNEL(type, groups, 7, vectors)
-#define KERNELS_OF_TYPE(type) \
-    KERNELS_OF(type, 1, 1) KERNELS_OF(type, 1, 2) KERNELS_OF(type, 2, 1) KERNELS_OF(type, 2, 2)
-KERNELS_OF_TYPE(BYTES)
-KERNELS_OF_TYPE(SHORTS)
-KERNELS_OF_TYPE(FLOATS)
+enum { INSIDE, EDGES };
 
-#define NAMES_OF(type, groups, vectors)        \
-    {0,                                        \
-     products_##type##_##groups##_1_##vectors, \
-     products_##type##_##groups##_2_##vectors, \
-     products_##type##_##groups##_3_##vectors, \
-     products_##type##_##groups##_4_##vectors, \
-     products_##type##_##groups##_5_##vectors, \
-     products_##type##_##groups##_6_##vectors, \
-     products_##type##_##groups##_7_##vectors}
-#define NAMES_OF_TYPE(type)                                                                          \
-    {                                                                                                \
-        {NAMES_OF(type, 1, 1), NAMES_OF(type, 1, 2)}, { NAMES_OF(type, 2, 1), NAMES_OF(type, 2, 2) } \
+#define KERNEL(type, edges, groups, pixels, vectors)                                                              \
+    TARGET static void products_##type##_##edges##_##groups##_##pixels##_##vectors(const Products *p, Sums out) { \
+        products(p, out, groups, pixels, vectors, type, edges);                                                   \
     }
-static const Kernel KERNELS[][MOST_GROUPS][MOST_VECTORS][MOST_PIXELS + 1] = {
-    [BYTES] = NAMES_OF_TYPE(BYTES), [FLOATS] = NAMES_OF_TYPE(FLOATS), [SHORTS] = NAMES_OF_TYPE(SHORTS)};
+#define KERNELS_OF(type, edges, groups, vectors) \
+    KERNEL(type, edges, groups, 1, vectors)      \
+    KERNEL(type, edges, groups, 2, vectors)      \
+    KERNEL(type, edges, groups, 3, vectors)      \
+    KERNEL(type, edges, groups, 4, vectors)      \
+    KERNEL(type, edges, groups, 5, vectors)      \
+    KERNEL(type, edges, groups, 6, vectors)      \
+    KERNEL(type, edges, groups, 7, vectors)
+#define KERNELS_OF_TYPE(type, edges) \
+    KERNELS_OF(type, edges, 1, 1)    \
+    KERNELS_OF(type, edges, 1, 2)    \
+    KERNELS_OF(type, edges, 2, 1)    \
+    KERNELS_OF(type, edges, 2, 2)
+KERNELS_OF_TYPE(BYTES, INSIDE)
+KERNELS_OF_TYPE(BYTES, EDGES)
+KERNELS_OF_TYPE(SHORTS, INSIDE)
+KERNELS_OF_TYPE(SHORTS, EDGES)
+KERNELS_OF_TYPE(FLOATS, INSIDE)
+
+#define NAMES_OF(type, edges, groups, vectors)           \
+    {0,                                                  \
+     products_##type##_##edges##_##groups##_1_##vectors, \
+     products_##type##_##edges##_##groups##_2_##vectors, \
+     products_##type##_##edges##_##groups##_3_##vectors, \
+     products_##type##_##edges##_##groups##_4_##vectors, \
+     products_##type##_##edges##_##groups##_5_##vectors, \
+     products_##type##_##edges##_##groups##_6_##vectors, \
+     products_##type##_##edges##_##groups##_7_##vectors}
+#define NAMES_OF_TYPE(type, edges)                                    \
+    {                                                                 \
+        {NAMES_OF(type, edges, 1, 1), NAMES_OF(type, edges, 1, 2)}, { \
+            NAMES_OF(type, edges, 2, 1), NAMES_OF(type, edges, 2, 2)  \
+        }                                                             \
+    }
+/* Floats are few: what lies beyond an edge is multiplied. */
+static const Kernel KERNELS[][2][MOST_GROUPS][MOST_VECTORS][MOST_PIXELS + 1] = {
+    [BYTES] = {NAMES_OF_TYPE(BYTES, INSIDE), NAMES_OF_TYPE(BYTES, EDGES)},
+    [FLOATS] = {NAMES_OF_TYPE(FLOATS, INSIDE), NAMES_OF_TYPE(FLOATS, INSIDE)},
+    [SHORTS] = {NAMES_OF_TYPE(SHORTS, INSIDE), NAMES_OF_TYPE(SHORTS, EDGES)}};
 
 #endif

@@ -45,11 +45,10 @@ class Native:
         contexts: queue.SimpleQueue[_Context] = queue.SimpleQueue()
         in_c = network.tail[:1] == [tail.softmax]  # numpy's code has left the cache by then
         for _ in range(settings.streams):
-            contexts.put(_Context(planned, threads, network.answers if in_c else 0))
+            contexts.put(_Context(planned, threads, network.answers, in_c))
         rest = network.tail[in_c:]
-        loaded = _Loaded(
-            artifact.input, artifact.output, INT16 if in_shorts else FLOAT32, network.answers, rest, contexts
-        )
+        precision = INT16 if in_shorts else FLOAT32
+        loaded = _Loaded(artifact.input, artifact.output, precision, rest, contexts)
         return probed(loaded, artifact.model.name)
 
 
@@ -74,26 +73,39 @@ def _planned(artifact: Compiled, precision: str, in_shorts: bool) -> tuple[Netwo
 
 
 class _Context:
-    """What one call computes in: tensors and threads of its own."""
+    """What one call computes in: tensors and threads of its own.
 
-    def __init__(self, planned: Plan, threads: int, probabilities: int) -> None:
-        """So many of the answer's numbers become probabilities."""
+    Between two photos the caches forget Python's code: a line of it costs ten times what it does in a loop.
+    """
+
+    def __init__(self, planned: Plan, threads: int, answers: int, probabilities: bool) -> None:
+        """``answers``: numbers for each photo, which may become probabilities."""
         library = native.library()
         arena = planned.arena()
         steps = planned.steps(arena)
-        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, probabilities)
+        softened = answers if probabilities else 0
+        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened)
         if not self.network:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
-        self._run = library.darkroom_network_run
+        self._run, self._answers = library.darkroom_network_run, answers
+        self._width = whole_vectors(answers) * LANES
+        self._one = np.empty((1, self._width), np.float32)
+        self._place = _address(self._one)
         weakref.finalize(self, _free, library, self.network, planned.memory, arena)
 
-    def run(self, photos: np.ndarray, answers: np.ndarray) -> None:
-        """Both contiguous, with a row for each photo."""
-        self._run(self.network, _address(photos), _address(answers), len(photos), photos[0].nbytes, answers.shape[1])
+    def run(self, photos: np.ndarray) -> np.ndarray:
+        """Contiguous, with a row for each photo; float32 (photos, answers)."""
+        count = len(photos)
+        if count == 1:
+            self._run(self.network, _address(photos), self._place, 1, 0, 0)
+            return self._one[:, : self._answers].copy()
+        found = np.empty((count, self._width), np.float32)
+        self._run(self.network, _address(photos), _address(found), count, photos.nbytes // count, self._width)
+        return np.ascontiguousarray(found[:, : self._answers])
 
 
 def _address(array: np.ndarray) -> int:
-    """What ``array.ctypes.data`` is, without Python code that has left the cache when the next photo comes."""
+    """What ``array.ctypes.data`` is, by less code."""
     place: int = array.__array_interface__["data"][0]
     return place
 
@@ -108,22 +120,20 @@ class _Loaded:
     input: Tensor
     output: Tensor
     precision: str
-    answers: int  # channels of the last layer
     tail: Sequence[Call]
     contexts: "queue.SimpleQueue[_Context]"
 
     def predict(self, array: np.ndarray) -> np.ndarray:
         check_array(array, self.input)
         photos = np.ascontiguousarray(array)
-        answers = np.empty((len(photos), whole_vectors(self.answers) * LANES), np.float32)
         context = self.contexts.get()
         try:
-            context.run(photos, answers)
+            answers = context.run(photos)
         finally:
             self.contexts.put(context)
         if not self.tail:
-            return np.ascontiguousarray(answers[:, : self.answers])
-        rows = [self._finished(row) for row in np.split(answers[:, : self.answers], len(answers))]
+            return answers
+        rows = [self._finished(row) for row in np.split(answers, len(answers))]
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _finished(self, row: np.ndarray) -> np.ndarray:

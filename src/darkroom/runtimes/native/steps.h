@@ -22,7 +22,8 @@ typedef struct {
 /* How a step is divided: `parts` times so many rows, by `slices` of so many pairs of vectors. */
 typedef struct {
     int rows, parts, pairs, slices;
-    int near; /* rows that are finished before others */
+    int near;        /* rows that are finished before others */
+    int wide, words; /* of a window, where what lies beyond the edges need not be multiplied: columns, words of one */
     Finish finish;
 } Division;
 
@@ -49,8 +50,32 @@ typedef struct {
     int pixels, of, column;
 } Groups;
 
-TARGET static void convolve_groups(const Call *call, const Step *s, Groups g, int row, int rows, int pair,
-                                   const int8_t *weights, int64_t bytes, Finish finish) {
+/* Whether a window of the group reaches beyond an edge: then one of the distances is negative. */
+static inline int is_beyond(const Step *s, const Division *d, int row, int column, int pixels) {
+    const int top = row * s->stride_down + s->top, bottom = s->input_rows - s->window - top;
+    const int left = column * s->stride_right + s->left;
+    const int right = s->input_columns - d->wide - left - (pixels - 1) * s->stride_right;
+    return (top | bottom | left | right) < 0;
+}
+
+/* Which of the rows of a window do not lie beyond the edges; how many words of a row do, for the first pixel of a group
+ * at its beginning, for the last at its end. */
+static void reach(const Step *s, const Division *d, Reach *r, int group, int row, int column, int pixels) {
+    const int top = row * s->stride_down + s->top, left = column * s->stride_right + s->left;
+    const int right = s->input_columns - d->wide - left - (pixels - 1) * s->stride_right;
+    r->first[group] = larger(-top, 0), r->end[group] = smaller(s->window, s->input_rows - top);
+    if (left < 0) r->head = -left * d->words, r->left |= 1 << group;
+    if (right < 0) r->tail = -right * d->words, r->right |= 1 << group;
+}
+
+/* What kernels are not compiled for is multiplied with zeros. */
+static void settle(const Step *s, Reach *r, int groups) {
+    const int odd = groups > 1 && (r->left == 2 || r->right == 1);
+    if (odd || r->head + r->tail > s->run) r->head = r->tail = r->left = r->right = 0;
+}
+
+TARGET static void convolve_groups(const Call *call, const Step *s, const Division *d, Groups g, int row, int rows,
+                                   int pair, const int8_t *weights, int64_t bytes) {
     const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
     Products p = {.weights = weights,
                   .pixel = s->input_pixel,
@@ -61,16 +86,25 @@ TARGET static void convolve_groups(const Call *call, const Step *s, Groups g, in
     Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
     Places at;
     Sums sums;
-    for (int k = 0; k < count; k += MOST_GROUPS) {
+    for (int k = 0, y = row, x = g.column, end = g.column + g.of * g.pixels; k < count; k += MOST_GROUPS) {
         tile.groups = smaller(MOST_GROUPS, count - k);
+        int edges = INSIDE, rows_of[MOST_GROUPS], columns_of[MOST_GROUPS];
         for (int i = 0; i < tile.groups; i++) {
-            const int y = row + (k + i) / g.of, x = g.column + (k + i) % g.of * g.pixels;
             p.input[i] = s->input + y * s->input_row + x * s->input_pixel;
             place(call, &s->end, &at, i, y, x);
+            if (d->wide) edges |= is_beyond(s, d, y, x, g.pixels);
+            rows_of[i] = y, columns_of[i] = x;
+            x += g.pixels;
+            if (x == end) x = g.column, y++;
         }
-        KERNELS[s->input_type][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
+        if (edges) {
+            p.reach.head = p.reach.tail = p.reach.left = p.reach.right = 0;
+            for (int i = 0; i < tile.groups; i++) reach(s, d, &p.reach, i, rows_of[i], columns_of[i], g.pixels);
+            settle(s, &p.reach, tile.groups);
+        }
+        KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
         p.ahead += bytes / 4;
-        finish(&s->end, sums, tile, &at);
+        d->finish(&s->end, sums, tile, &at);
     }
 }
 
@@ -85,8 +119,8 @@ TARGET static void convolve(const Call *call, const Step *s, const Division *d, 
         high = smaller(d->near, end - row);
         for (int k = pair; k < pair + pairs; k++) {
             const int8_t *weights = (const int8_t *)s->weights + k * bytes;
-            if (wide.of) convolve_groups(call, s, wide, row, high, k, weights, bytes, d->finish);
-            convolve_groups(call, s, narrow, row, high, k, weights, bytes, d->finish);
+            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, weights, bytes);
+            convolve_groups(call, s, d, narrow, row, high, k, weights, bytes);
         }
     }
 }
@@ -210,10 +244,7 @@ static void do_block(const Call *call, const Step *s, const Division *d, int64_t
 }
 
 /* Weights that stay in a core's cache are read by all; others are each read by one thread. */
-static Division divide(const Step *s, int threads) {
-    const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
-    if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
-    if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
+static Division divide_convolution(const Step *s, int wanted, int rows) {
     const int pairs = parts_of(s->vectors, MOST_VECTORS);
     const int64_t weights = (int64_t)s->window * s->run * MOST_VECTORS * LINE * pairs;
     const int near = NEAR / (s->columns * s->vectors * LANES * width(s->end.first.type)), few = near > 1 ? near : 1;
@@ -222,6 +253,18 @@ static Division divide(const Step *s, int threads) {
     const int slices = pairs <= 2 * wanted ? pairs : wanted, each = parts_of(pairs, slices);
     const int high = parts_of(s->rows, parts_of(wanted, slices));
     return (Division){high, parts_of(s->rows, high), each, parts_of(pairs, each), high};
+}
+
+static Division divide(const Step *s, int threads) {
+    const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
+    if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
+    if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
+    Division d = divide_convolution(s, wanted, rows);
+    if (s->input_columns && s->input_type != FLOATS) {
+        d.words = s->window_pixel / 4;
+        d.wide = s->run / d.words;
+    }
+    return d;
 }
 
 #endif
