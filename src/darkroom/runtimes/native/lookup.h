@@ -18,15 +18,21 @@ typedef struct {
 
 typedef void (*LookUp)(const Bytes *);
 
-#define LOOK_UP(name, type)                                                             \
-    static void name(const Bytes *b) {                                                  \
-        const type *table = b->table;                                                   \
-        for (int64_t y = 0; y < b->rows; y++) {                                         \
-            type *to = (type *)(b->to + y * b->apart);                                  \
-            for (int64_t i = 0; i < b->bytes; i += b->channels)                         \
-                for (int c = 0; c < b->channels; c++)                                   \
-                    to[i + c] = table[BYTE_VALUES * c + b->from[y * b->bytes + i + c]]; \
-        }                                                                               \
+#define LOOK_UP(name, type)                                                                           \
+    static inline __attribute__((always_inline)) void name##_of(const Bytes *b, const int channels) { \
+        const type *table = b->table;                                                                 \
+        for (int64_t y = 0; y < b->rows; y++) {                                                       \
+            const uint8_t *from = b->from + y * b->bytes;                                             \
+            type *to = (type *)(b->to + y * b->apart);                                                \
+            for (int64_t i = 0; i < b->bytes; i += channels)                                          \
+                for (int c = 0; c < channels; c++) to[i + c] = table[BYTE_VALUES * c + from[i + c]];  \
+        }                                                                                             \
+    }                                                                                                 \
+    static void name(const Bytes *b) {                                                                \
+        if (b->channels == 3)                                                                         \
+            name##_of(b, 3);                                                                          \
+        else                                                                                          \
+            name##_of(b, b->channels);                                                                \
     }
 LOOK_UP(look_up_each, uint8_t)
 LOOK_UP(look_up_shorts, int16_t)
