@@ -6,13 +6,17 @@ from pathlib import Path
 
 from benchmarks.rows import Row
 
-COMPILED = re.compile(r"compiled-(resnet\d+\w*)-vs-")
-COLOURS = ("#2a7f62", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8")
+COMPILED = re.compile(r"(compiled|bf16)-(resnet\d+\w*)-vs-")
+OURS = {"compiled": "Darkroom, eight bits", "bf16": "Darkroom, 16 bits"}
+COLOURS = ("#2a7f62", "#7fb59f", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# Measured results
 
 Written by `make bench` from [results.json](results.json); nothing here is typed by hand. Each row is a pair of medians
 from one run in which both sides were measured in turns. A ratio above 1 means that Darkroom is better.
+
+`bf16` rows are models that ask for bfloat16. A processor that has none computes them in whole numbers of 16 bits,
+which lose less ([decision 1004](decisions/1004-sixteen-bits-are-whole-numbers.md)).
 
 ![Ratio of each figure to its peer](plots/ratios.png)
 
@@ -68,11 +72,12 @@ def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    found = [row for row in rows if COMPILED.match(row.name)]
-    networks = sorted({COMPILED.match(row.name)[1] for row in found}, key=_layers)  # type: ignore[index]
-    times = {(network, "Darkroom, compiled"): row.ours for network in networks for row in found if network in row.name}
-    times |= {(COMPILED.match(row.name)[1], row.peer_name): row.peer for row in found}  # type: ignore[index]
-    names = list(dict.fromkeys(name for _, name in times))
+    found = [(match[1], match[2], row) for row in rows if (match := COMPILED.match(row.name))]
+    networks = sorted({network for _, network, _ in found}, key=_layers)
+    times = {(network, row.peer_name): row.peer for kind, network, row in found if kind == "compiled"}
+    peers = list(dict.fromkeys(name for _, name in times))
+    times |= {(network, OURS[kind]): row.ours for kind, network, row in found}
+    names = [*OURS.values(), *peers]
     figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
     for place, name in enumerate(names):
         heights = [times.get((network, name), 0.0) for network in networks]

@@ -73,6 +73,9 @@ def test_the_verdict_in_words():
     ]
     without = {"dtype": "fp32", "verdict": None}
     assert compiling.verdict(without) == [("type", "fp32"), ("accuracy", "not measured: no photos were at hand")]
+    whole = without | {"dtype": "bf16", "computed_in": "int16"}
+    assert compiling.verdict(whole)[0] == ("type", "bf16, computed in int16 on this processor")
+    assert compiling.verdict(whole | {"computed_in": "bf16"})[0] == ("type", "bf16")
 
 
 def test_a_line_of_the_log_is_shown_without_its_prefix():

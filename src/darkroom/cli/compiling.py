@@ -131,7 +131,9 @@ def say_outcome(connection: Connection, described: Mapping[str, Any], seconds: f
 def verdict(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a compilation report: what it computes in, and what that did to accuracy."""
     kept = report.get("kept_in_float") or []
-    lines = [("type", f"{report['dtype']}{f', with {len(kept)} layers in fp32' if kept else ''}")]
+    own = report.get("computed_in", report["dtype"])
+    computed = f", computed in {own} on this processor" if own != report["dtype"] else ""
+    lines = [("type", f"{report['dtype']}{f', with {len(kept)} layers in fp32' if kept else ''}{computed}")]
     found = report.get("verdict")
     if found is None:
         return [*lines, ("accuracy", "not measured: no photos were at hand")]

@@ -55,10 +55,10 @@ def compile_model(
     for path in given.companions:
         shutil.copyfile(path, into / path.name)
     compiled = candidates.write(picked, given, target, into)
-    facts = _report(given, target, options, picked, compiled, tried)
-    if picked.dtype in HALVES and picked.dtype in judge.computed_in:
-        facts["computed_in"] = judge.computed_in[picked.dtype]
-        log(f"{picked.dtype} is computed in {facts['computed_in']} on this processor")
+    own = judge.computed_in.get(picked.dtype) if picked.dtype in HALVES else None
+    if own:
+        log(f"{picked.dtype} is computed in {own} on this processor")
+    facts = _report(given, target, options, picked, compiled, tried, own)
     counted = {"calibration": len(seen.calibration), "validation": len(seen.validation)}
     report.write(into, facts | {"photos": counted, "seconds": round(time.monotonic() - began, 1)})
     size = compiled.model.stat().st_size
@@ -67,12 +67,19 @@ def compile_model(
 
 
 def _report(
-    given: Source, target: Target, options: Options, picked: Candidate, compiled: Compiled, tried: Tried
+    given: Source,
+    target: Target,
+    options: Options,
+    picked: Candidate,
+    compiled: Compiled,
+    tried: Tried,
+    computed_in: str | None,
 ) -> dict[str, object]:
     verdicts = [(candidate, verdict) for candidate, verdict in tried if candidate is picked]
     return {
         "asked_for": options.dtype or "the fastest that keeps accuracy",
         "dtype": picked.dtype,
+        **({"computed_in": computed_in} if computed_in else {}),
         "kept_in_float": list(picked.kept),
         "layers": dict(compiled.precisions),
         "framework": given.framework,
