@@ -10,8 +10,8 @@ import pytest
 from darkroom.errors import NotFound
 from darkroom.executors.leftovers import marked
 from tests.algorithm.family import COMPANION, gone
-from tests.algorithm.jobs import Job
-from tests.control.platform import BUCKET, Platform, channel, client, serving, training_request
+from tests.control.platform import BUCKET, channel, training_request
+from tests.services.running import with_colours
 from tests.services.test_gang_training import HYPERPARAMETERS
 from tests.services.test_sagemaker import Live, until
 
@@ -20,16 +20,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
-    platform = Platform(tmp_path, max_training_jobs=1)
-    photos = Job(tmp_path / "photos").colours(train=97, validation=25)
-    for name in ("train", "validation"):
-        platform.put(f"photos/{name}/{name}.rec", (photos.channel(name) / f"{name}.rec").read_bytes())
-    with serving(platform) as url:
-        yield Live(platform, client(url), client(url, "sagemaker-runtime"), tmp_path / "ledger")
-        for task in platform.executor.tasks():
-            platform.executor.stop(task, 0)
-        until(platform.executor.tasks, lambda tasks: not tasks)
-    platform.close()
+    with with_colours(tmp_path, jobs=1) as live:
+        yield live
 
 
 def create(live: Live, **given: object) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from darkroom.errors import NotFound
 from darkroom.executors.leftovers import marked
-from tests.algorithm.jobs import Job
-from tests.control.platform import BUCKET, Platform, channel, client, serving, training_request
+from tests.control.platform import BUCKET, channel, training_request
+from tests.services.running import with_colours
 from tests.services.test_sagemaker import Live, until
 
 pytestmark = pytest.mark.slow
@@ -21,16 +21,8 @@ HYPERPARAMETERS = {"num_classes": 3, "num_layers": 20, "image_shape": "3,28,28",
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
-    platform = Platform(tmp_path, max_training_jobs=2)
-    photos = Job(tmp_path / "photos").colours(train=97, validation=25)
-    for name in ("train", "validation"):
-        platform.put(f"photos/{name}/{name}.rec", (photos.channel(name) / f"{name}.rec").read_bytes())
-    with serving(platform) as url:
-        yield Live(platform, client(url), client(url, "sagemaker-runtime"), tmp_path / "ledger")
-        for task in platform.executor.tasks():
-            platform.executor.stop(task, 0)
-        until(platform.executor.tasks, lambda tasks: not tasks)
-    platform.close()
+    with with_colours(tmp_path, jobs=2) as live:
+        yield live
 
 
 def test_a_training_goes_on_when_one_of_its_hosts_was_killed(live: Live) -> None:

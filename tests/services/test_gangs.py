@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from darkroom.executors.leftovers import marked
-from tests.control.platform import BUCKET, TEST_IMAGE, Platform, channel, client, serving, training_request
+from tests.control.platform import BUCKET, TEST_IMAGE, Platform, channel, training_request
+from tests.services.running import running
 from tests.services.test_sagemaker import Live, until
 
 pytestmark = pytest.mark.slow
@@ -44,12 +45,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     platform = Platform(home, max_training_jobs=3)
     for key in "abc":
         platform.put(f"train/{key}", key.encode())
-    with serving(platform) as url:
-        yield Live(platform, client(url), client(url, "sagemaker-runtime"), home / "ledger")
-        for task in platform.executor.tasks():
-            platform.executor.stop(task, 0)
-        until(platform.executor.tasks, lambda tasks: not tasks)
-    platform.close()
+    with running(platform, home / "ledger") as live:
+        yield live
 
 
 def start(live: Live, name: str, hosts: int, code: str, **changes: Any) -> None:
