@@ -11,7 +11,9 @@ from darkroom.runtimes import native, onnx_graph
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import chains, planes
 from darkroom.runtimes.native.layers import (
+    Affine,
     Convolution,
+    Ending,
     Largest,
     Levels,
     Photo,
@@ -19,6 +21,7 @@ from darkroom.runtimes.native.layers import (
     Shape,
     Stored,
     Window,
+    Write,
     reads,
     writes,
 )
@@ -87,24 +90,43 @@ def layers(request):
 
 def test_tensors_that_are_needed_at_one_time_do_not_overlap(layers):
     arranged = planes.arrange(layers)
+    assert overlaps(layers, arranged) == []
+    assert arranged.size < 0.7 * sum(form.size for form in arranged.forms.values())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_places_of_one_size_that_are_to_grow_stay_apart(seed):
+    """Each tensor is made of the one before it and of one long before that; they are of few sizes."""
+    random = np.random.default_rng(seed)
+    tensors = [Stored(str(k), Shape(16, 1, int(size)), LEVELS) for k, size in enumerate(random.choice([4, 16, 64], 30))]
+    each = np.ones(16)
+    layers = [Photo(tensors[0].shape, np.zeros((3, 256), np.uint8), tensors[0])]
+    for k, into in enumerate(tensors[1:], start=1):
+        earlier = tensors[int(random.integers(max(0, k - 6), k))]
+        ending = Ending(Affine(each, each), [Write(into, Affine(each, each))], other=earlier)
+        layers.append(Convolution(tensors[k - 1], np.ones((16, 16, 1, 1), np.int8), Window(1, 1), into.shape, ending))
+    assert overlaps(layers, planes.arrange(layers)) == []
+
+
+def overlaps(layers, arranged):
+    """Pairs of tensors in one place at one time."""
     alive: dict[str, tuple[int, int]] = {}
     for k, layer in enumerate(layers):
         for stored in (*reads(layer), *writes(layer)):
             alive[stored.name] = (alive.get(stored.name, (k, k))[0], k)
     bounds = {name: arranged.offsets[name] - arranged.forms[name].first for name in alive}
-    together = 0
+    together, found = 0, []
     for a, (born, died) in alive.items():
         assert bounds[a] % LINE == 0
         assert bounds[a] + arranged.forms[a].size <= arranged.size
         for b, (later, end) in alive.items():
             if a != b and born <= end and later <= died:
                 together += 1
-                apart = (
-                    bounds[a] + arranged.forms[a].size <= bounds[b] or bounds[b] + arranged.forms[b].size <= bounds[a]
-                )
-                assert apart, (a, b)
+                before = bounds[a] + arranged.forms[a].size <= bounds[b]
+                if not before and bounds[b] + arranged.forms[b].size > bounds[a]:
+                    found.append((a, b))
     assert together > 10
-    assert arranged.size < 0.7 * sum(form.size for form in arranged.forms.values())
+    return found
 
 
 def test_borders_stand_for_zero_and_no_tensor_lies_on_another_ones_border(layers):
