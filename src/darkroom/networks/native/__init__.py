@@ -23,9 +23,9 @@ ARGUMENTS = {
 
 @functools.cache
 def library() -> Any:
-    """The library, or None where it was not built: there was no C compiler."""
+    """The library, or None where it was not built (there was no C compiler) or is one of another version."""
     for path in sorted(Path(__file__).parent.glob("_native*.so"))[:1]:
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):
             native = ctypes.CDLL(str(path))
             for name, arguments in ARGUMENTS.items():
                 getattr(native, name).argtypes = arguments

@@ -1,0 +1,20 @@
+"""The library of the parts in C: there where it was built, and none where it is one of another version."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.networks import native
+
+BUILT = sorted(Path(native.__file__).parent.glob("_native*.so"))
+
+
+@pytest.mark.skipif(not BUILT, reason="the library was not built: there was no C compiler")
+def test_what_was_built_has_all_that_is_called():
+    """Else all that needs it would be skipped, and training would be slow for no reason that anybody sees."""
+    assert native.library() is not None
+
+
+def test_a_library_of_another_version_is_none(monkeypatch):
+    monkeypatch.setattr(native, "ARGUMENTS", native.ARGUMENTS | {"darkroom_of_tomorrow": []})
+    assert native.library.__wrapped__() is None
