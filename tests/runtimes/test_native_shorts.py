@@ -56,12 +56,24 @@ def ranges_of(model: onnx.ModelProto, photos: np.ndarray) -> Mapping[str, tuple[
     return calibrate.extremes(model, names, [row[np.newaxis] for row in photos], threads=1)
 
 
-def write(folder: Path, model: onnx.ModelProto, photos: np.ndarray, dtype: str = "bf16", **more: object) -> Compiled:
+def write(
+    folder: Path,
+    model: onnx.ModelProto,
+    photos: np.ndarray,
+    dtype: str = "bf16",
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Compiled:
     """With ranges of all photos but the last two."""
-    given = Tensor(model.graph.input[0].name, "uint8", (None, *photos.shape[1:]))
-    answer = Tensor(model.graph.output[0].name, "float32", (None, CLASSES))
-    described = {"dtype": dtype, "framework": "ONNX", "target": "this machine", "ranges": ranges_of(model, photos[:-2])}
-    return artifact.write(folder, model.SerializeToString(), input=given, output=answer, **described | more)
+    return artifact.write(
+        folder,
+        model.SerializeToString(),
+        input=Tensor(model.graph.input[0].name, "uint8", (None, *photos.shape[1:])),
+        output=Tensor(model.graph.output[0].name, "float32", (None, CLASSES)),
+        dtype=dtype,
+        framework="ONNX",
+        target="this machine",
+        ranges=ranges_of(model, photos[:-2]) if ranges is None else ranges,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +275,28 @@ def test_bounds_that_shorts_do_not_have_are_refused(bounds):
     nodes = tuple(replace(n, attributes={"bounds": bounds}) if "Quantize" in n.operator else n for n in graph.nodes)
     with pytest.raises(Unsupported, match="has bounds"):
         chains.read(simplify(replace(graph, nodes=nodes)))
+
+
+@pytest.mark.parametrize("operator", ["Relu", "Cast", "Conv", "MaxPool", "Add", "GlobalAveragePool", "Gemm"])
+@able
+def test_nodes_that_take_nothing_are_refused(tmp_path, operator):
+    model, photos = prepared(post_activation((16,), 16, pooled=True)), smooth(4, 16)
+    ranges = ranges_of(model, photos)
+    del next(node for node in model.graph.node if node.op_type == operator).input[:]
+    with pytest.raises(Unsupported, match=f"its {operator} takes 0 tensors"):
+        registry.runtime("native").load(write(tmp_path, model, photos, ranges=ranges), HALF)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@able
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    model, photos = prepared(post_activation((16,), 8)), smooth(4, 8)
+    ranges = ranges_of(model, photos)
+    name = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            spoilt = numpy_helper.to_array(tensor).copy()
+            spoilt.flat[0] = value
+            tensor.CopyFrom(numpy_helper.from_array(spoilt, name))
+    with pytest.raises(Unsupported, match="no numbers"):
+        registry.runtime("native").load(write(tmp_path, model, photos, ranges=ranges), HALF)

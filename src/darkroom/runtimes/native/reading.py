@@ -32,8 +32,9 @@ _INPUTS = {  # how many there are, where it is not any number
 
 
 def check_inputs(graph: Graph) -> None:
+    """Every node takes something, and known ones as much as they do."""
     for node in graph.nodes:
-        if len(node.inputs) not in _INPUTS.get(node.operator, (len(node.inputs),)):
+        if not node.inputs or len(node.inputs) not in _INPUTS.get(node.operator, (len(node.inputs),)):
             raise Unsupported(f"its {node.operator} takes {len(node.inputs)} tensors")
 
 

@@ -13,7 +13,7 @@ from darkroom import __version__
 from darkroom.runtimes import native, onnx_graph
 from darkroom.runtimes.artifact import BFLOAT16, FLOAT32, HALVES, INT16, Compiled, Tensor
 from darkroom.runtimes.base import Model, Settings, Unsupported, check_array, probed
-from darkroom.runtimes.native import chains, plan, shorts, tail
+from darkroom.runtimes.native import chains, plan, reading, shorts, tail
 from darkroom.runtimes.native.chains import Network
 from darkroom.runtimes.native.layers import share_in_float
 from darkroom.runtimes.native.packing import whole_vectors
@@ -56,7 +56,9 @@ def _planned(artifact: Compiled, precision: str, in_shorts: bool) -> tuple[Netwo
     """The file stays mapped as long as either: what is loaded keeps neither."""
     with open(artifact.model, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    graph = widened(onnx_graph.read(memoryview(mapped)))
+    graph = onnx_graph.read(memoryview(mapped))
+    reading.check_inputs(graph)
+    graph = widened(graph)
     graph = simplify(shorts.quantised(graph, artifact.ranges) if in_shorts else graph)
     given = graph.input
     if given.shape is None or (given.name, given.shape[1:]) != (artifact.input.name, artifact.input.shape[1:]):

@@ -12,6 +12,7 @@ from math import isqrt
 
 import numpy as np
 
+from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native.layers import MAX_SUM
 from darkroom.runtimes.native.reading import BOUNDS
 from darkroom.runtimes.native.structures import LIMITS, SHORTS
@@ -32,7 +33,10 @@ SLACK = 1 << 12  # for scales that are rounded to float32
 
 
 def quantised(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
-    """Each tensor of ``ranges`` rounded where it is made, for the layers, sums and pools that take it."""
+    """Each tensor of ``ranges`` rounded where it is made, for the layers, sums and pools that take it.
+
+    Raises Unsupported, and ScanError for attributes that are not what they should be.
+    """
     rewrite = _Rewrite(graph, ranges)
     rewrite.round(graph.input.name)
     for node in graph.nodes:
@@ -104,7 +108,8 @@ class _Rewrite:
         """Of a layer, where it is a constant in float32."""
         name = node.inputs[1] if node.operator in LAYERS and len(node.inputs) > 1 else ""
         weight = self.graph.constants.get(name)
-        return weight if weight is not None and weight.dtype == np.float32 and weight.ndim > 1 and weight.size else None
+        plain = weight is not None and weight.dtype == np.float32 and weight.ndim > 1 and weight.size > 0
+        return weight if plain else None
 
     def _in_whole_numbers(self, node: Node) -> Node:
         """Weights of windows for one channel each stay in float: they are few, and floats multiply them."""
@@ -138,10 +143,12 @@ class _Rewrite:
 def levels(weight: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
     """Weights (outputs, …) as int16, and float32 (outputs,) what a level is worth: as little as it can be.
 
-    No sum of them times anything within ``bounds`` leaves 32 bits.
+    No sum of them times anything within ``bounds`` leaves 32 bits. Raises Unsupported.
     """
     low, high = bounds
     flat = weight.reshape(len(weight), -1)
+    if not np.isfinite(flat).all():
+        raise Unsupported("it has weights that are no numbers")
     above = np.maximum(flat, 0).sum(axis=1, dtype=np.float64)
     below = np.minimum(flat, 0).sum(axis=1, dtype=np.float64)
     reach = np.maximum(above * high + below * low, -above * low - below * high)
