@@ -3,6 +3,7 @@
 import re
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,10 +60,22 @@ def test_the_axis_ends_at_a_value_and_few_are_beyond(values):
     assert end > 0
     assert end in values or max(values) == 0
     assert sum(value > end for value in values) <= 2
+    assert sum(value > top(values * 3) for value in values * 3) <= max(2, len(values) * 3 // 20)
 
 
 def test_a_loss_that_falls_as_usual_has_the_whole_axis():
     assert top([7.0, 3.1, 2.2, 1.0, 0.5, 0.1, 0.05]) == 7.0
+
+
+def test_first_epochs_that_would_press_all_others_flat_stand_above():
+    """As a small network with normalisation has them at a high learning rate."""
+    validation = [103.0, 15.2, 4.6, *np.linspace(1.5, 0.4, 57)]
+    training = np.linspace(1.6, 0.1, 60).tolist()
+    assert top(validation + training) == 4.6
+    assert top([7.0, 3.1, *np.linspace(2.0, 0.05, 58)]) == 7.0
+    drawn = str(lines("Loss", [Series("validation", list(enumerate(validation, start=1)))], "epoch"))
+    assert "↑ 103, 15.2<" in drawn
+    assert drawn.count("↑") == 1
 
 
 def test_nothing_but_missing_numbers_is_still_a_chart():

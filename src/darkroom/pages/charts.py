@@ -6,6 +6,7 @@ Drawn here rather than by matplotlib, which the machine that trains need not hav
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -14,7 +15,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 34, 40
 MOST_POINTS = 60  # with more of them the line alone is clearer
 MOST_LABELS = 6
 FAR = 8  # times the next smaller value: what is so far beyond stands above the chart, with its number
-MOST_BEYOND = 2
+MOST_BEYOND = 2  # of few values; of many, one in
+ONE_IN = 20
 
 Point = tuple[float, float | None]
 
@@ -57,9 +59,13 @@ def lines(
 
 
 def top(values: Sequence[float]) -> float:
-    """Where the axis ends: at the largest value, or, where one or two would press all others flat, at the largest of
-    the others. A first epoch at a high learning rate can have a loss a hundred times that of the second."""
+    """Where the axis ends: at the largest value, or, where a few would press all others flat, at the largest of the
+    others. First epochs at a high learning rate can have a loss a hundred times that of the next ones."""
     ordered = sorted(values, reverse=True)
+    usual = ordered[len(ordered) // 2]
+    far = sum(value > FAR * usual for value in ordered)
+    if usual > 0 and ordered[0] > FAR**2 * usual and far <= len(ordered) // ONE_IN:
+        return ordered[far]
     gaps = [
         count for count in range(1, min(MOST_BEYOND + 1, len(ordered))) if ordered[count - 1] > FAR * ordered[count]
     ]
@@ -154,10 +160,9 @@ def _curve(
         path.append(f"{pen}{frame.x(x):.1f} {frame.y(known[x]):.1f}")
         pen = "L"
     yield Markup('<path class="{} line" d="{}"/>').format(kind, " ".join(path))
+    yield from _beyond(frame, points, percent)
     for x, y in points:
-        if y > frame.high:
-            yield _text(frame.x(x), TOP + 8, f"↑ {_said(y, percent)}", "start" if x == frame.left else "middle")
-        elif len(points) <= MOST_POINTS or x == ring:
+        if y <= frame.high and (len(points) <= MOST_POINTS or x == ring):
             yield Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
                 kind, frame.x(x), frame.y(y), f"{each.name}, {x:g}: {_said(y, percent, exact=True)}"
             )
@@ -165,6 +170,15 @@ def _curve(
             yield Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(
                 frame.x(x), frame.y(min(y, frame.high))
             )
+
+
+def _beyond(frame: _Frame, points: Sequence[tuple[float, float]], percent: bool) -> Iterable[Markup]:
+    """What stands above the chart: one text for values beside each other."""
+    for far, run in groupby(points, key=lambda point: point[1] > frame.high):
+        if far:
+            (x, y), *more = run
+            said = ", ".join(_said(value, percent) for value in (y, *(value for _, value in more)))
+            yield _text(frame.x(x), TOP + 8, f"↑ {said}", "start" if x == frame.left else "middle")
 
 
 def _legend(series: Sequence[Series]) -> Iterable[Markup]:
