@@ -178,7 +178,7 @@ def _beyond(frame: _Frame, points: Sequence[tuple[float, float]], percent: bool)
         if far:
             (x, y), *more = run
             said = ", ".join(_said(value, percent) for value in (y, *(value for _, value in more)))
-            yield _text(frame.x(x), TOP + 8, f"↑ {said}", "start" if x == frame.left else "middle")
+            yield _text(frame.x(x), TOP - 4, f"↑ {said}", "start" if x == frame.left else "middle")
 
 
 def _legend(series: Sequence[Series]) -> Iterable[Markup]:
