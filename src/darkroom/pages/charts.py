@@ -184,10 +184,10 @@ def _beyond(frame: _Frame, points: Sequence[tuple[float, float]], percent: bool)
 def _legend(series: Sequence[Series]) -> Iterable[Markup]:
     for number, each in enumerate(series):
         x, kind = LEFT + 150 * number, ("first", "second")[number]
-        yield Markup('<path class="{} line" d="M{} 14 h26"/><circle class="{}" cx="{}" cy="14" r="3"/>').format(
+        yield Markup('<path class="{} line" d="M{} 8 h26"/><circle class="{}" cx="{}" cy="8" r="3"/>').format(
             kind, x, kind, x + 13
         )
-        yield Markup('<text x="{}" y="18">{}</text>').format(x + 32, each.name)
+        yield Markup('<text x="{}" y="12">{}</text>').format(x + 32, each.name)
 
 
 def _summary(
