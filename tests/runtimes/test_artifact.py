@@ -46,6 +46,13 @@ def test_a_folder_without_is_no_artifact(tmp_path):
         (lambda folder: edit(folder, input={"name": "x", "dtype": "uint8", "shape": [None, -3]}), "'input' is"),
         (lambda folder: edit(folder, input={"name": "x", "dtype": "uint8", "shape": [None, 1 << 40]}), "more than is"),
         (lambda folder: edit(folder, dtype=8), "'dtype' is '8'"),
+        (lambda folder: edit(folder, ranges=[1]), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": [1]}), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": [2, 1]}), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": [0, True]}), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": ["0", "1"]}), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": [0, float("nan")]}), "'ranges' is"),
+        (lambda folder: edit(folder, ranges={"x": [0, 10**400]}), "'ranges' is"),
     ],
 )
 def test_damage_is_named(tmp_path, damage, reason):

@@ -69,8 +69,7 @@ def share(course: Course, learner: Learner, left_out: LeftOut) -> dict[str, Any]
 
 
 def describe(course: Course, shares: Sequence[Any], history: History) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The course as JSON and tensors. ``shares``: those of all processes, in the order of their
-    ranks."""
+    """The course as JSON and tensors. ``shares``: those of all processes, in the order of ranks."""
     told, tensors = history.state(), dict[str, Tensor]()
     if course.verdicts is not None:
         tensors[VERDICTS] = torch.from_numpy(course.verdicts)

@@ -6,7 +6,6 @@ more and more of them; then 16 bits; then float32.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +132,7 @@ def pick(
             'with some in CompilerOptions ("calibration"), or ask for fp32'
         )
     tried = []
-    for candidate in chain(_int8(base, judge, log), _in_16_bits(base, judge)):
+    for candidate in _smaller(base, judge, log):
         verdict = judge(candidate)
         tried.append((candidate, verdict))
         kept = f", {', '.join(candidate.kept[:5])} in fp32" if candidate.kept else ""
@@ -154,12 +153,8 @@ def _float(base: onnx.ModelProto, dtype: str, judge: Judge) -> Candidate:
     return Candidate(model, dtype, ranges=calibrate.extremes(base, names, photos, judge.threads))
 
 
-def _in_16_bits(base: onnx.ModelProto, judge: Judge) -> Iterator[Candidate]:
-    """Half as fast as int8, twice as fast as fp32."""
-    yield _float(base, BF16, judge)
-
-
-def _int8(base: onnx.ModelProto, judge: Judge, log: Log) -> Iterator[Candidate]:
+def _smaller(base: onnx.ModelProto, judge: Judge, log: Log) -> Iterator[Candidate]:
+    """Than float32: each is made when those before it were refused."""
     bits = 8 if judge.target.dot_product else 7
     fused = judge.target.dot_product and registry.installed()[0] == FUSING
     photos = judge.samples.calibration
@@ -175,3 +170,4 @@ def _int8(base: onnx.ModelProto, judge: Judge, log: Log) -> Iterator[Candidate]:
     for count in dict.fromkeys(max(1, round(share * len(order))) for share in KEPT_SHARES):
         keep = tuple(order[:count])
         yield Candidate(quantize(base, plain, keep, weight_bits=bits), INT8, (ADDITIONS, *keep))
+    yield _float(base, BF16, judge)  # half as fast as int8, twice as fast as float32

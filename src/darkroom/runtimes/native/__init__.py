@@ -1,8 +1,8 @@
 """Quantised networks by kernels of our own: the plan is made here, in Python, and C runs it (``network.h``).
 
-``simplify`` and ``chains`` read an ONNX graph as a list of layers, ``planes`` and ``packing`` give each tensor and
-weight a place in memory, ``plan`` writes down the steps, ``runtime`` runs them. What none of them knows is
-``Unsupported``, and another runtime takes it.
+``shorts`` rounds a graph of floats to 16 bits, ``simplify`` and ``chains`` read an ONNX graph as a list of layers,
+``planes`` and ``packing`` give each tensor and weight a place in memory, ``plan`` writes down the steps, ``runtime``
+runs them. What none of them knows is ``Unsupported``, and another runtime takes it.
 """
 
 import ctypes

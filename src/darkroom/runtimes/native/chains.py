@@ -45,8 +45,8 @@ class Network:
 
 
 def read(graph: Graph) -> Network:
-    """Raises Unsupported, and ScanError for attributes that are not what they should be."""
-    reading.check_inputs(graph)
+    """Of a graph whose inputs are checked. Raises Unsupported, and ScanError for attributes that are not what they
+    should be."""
     return _Walk(graph).network()
 
 
