@@ -75,7 +75,7 @@ class _Loaded:
         check_array(array, self.input)
         rows = [array] if self.input.shape[0] is not None else np.split(array, len(array))
         with self._request() as request:
-            answers = [self._infer(request, np.ascontiguousarray(row)) for row in rows]
+            answers = [self._infer(request, np.require(row, requirements=["C", "W"])) for row in rows]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     @staticmethod

@@ -122,6 +122,12 @@ class RuntimeContract:
         turned = np.ascontiguousarray(images[:, ::-1])[:, ::-1]
         np.testing.assert_array_equal(loaded.predict(turned), loaded.predict(images))
 
+    def test_an_array_need_not_be_writable(self, runtime: Runtime, compiled: Compiled) -> None:
+        images, loaded = photos(2), runtime.load(compiled, ONE)
+        for rows in (images, images[:1]):
+            held = np.frombuffer(rows.tobytes(), np.uint8).reshape(rows.shape)
+            np.testing.assert_array_equal(loaded.predict(held), loaded.predict(rows))
+
     @pytest.mark.parametrize(
         "array",
         [

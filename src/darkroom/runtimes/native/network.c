@@ -6,12 +6,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "steps.h"
 
 enum { MOST_THREADS = 1024 };
-enum { PATIENCE = 2000, AWHILE = 5000 }; /* turns of waiting for a step's end; for another call, before sleep: 60 us */
+enum { PATIENCE = 2000 };        /* turns of waiting for a step's end */
+enum { SHORT = 30, LONG = 240 }; /* us of waiting for another call, before sleep */
 
 /* Of one step and thread: which block is the next of those that are this thread's first. */
 typedef struct {
@@ -26,8 +28,11 @@ struct Network {
     Step *steps;
     Division *divisions;
     Progress *progress;
-    Range *ranges; /* [steps][threads] */
+    Range *ranges;       /* [steps][threads] */
+    const int8_t **next; /* [steps][threads]: the weights that a thread begins with after this step */
     int64_t count, probabilities;
+    char *scratch; /* [threads][scratch_bytes] */
+    int64_t scratch_bytes;
     int threads;
     Call call;
     pthread_mutex_t lock;
@@ -51,13 +56,17 @@ int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
 /* A thread takes its own blocks first, so that it finds in its cache what it wrote in the step before, then others'.
  * One that comes late, or not at all, leaves its blocks to the others. */
 static void run_step(const Network *n, int64_t step, int me) {
+    const Step *s = n->steps + step;
+    const Division *d = n->divisions + step;
     Progress *progress = n->progress + step;
     for (int k = 0; k < n->threads; k++) {
         Range *range = n->ranges + step * n->threads + (me + k) % n->threads;
         while (__atomic_load_n(&range->next, __ATOMIC_RELAXED) < range->end) {
             const int64_t block = __atomic_fetch_add(&range->next, 1, __ATOMIC_RELAXED);
             if (block >= range->end) break;
-            do_block(&n->call, n->steps + step, n->divisions + step, block);
+            const int more = s->kind == CONVOLUTION && block + 1 < range->end;
+            const int8_t *next = more ? begins_with(s, d, block + 1) : n->next[step * n->threads + me];
+            do_block(&n->call, s, d, block, (Own){n->scratch + me * n->scratch_bytes, 0, next});
             __atomic_fetch_sub(&progress->left, 1, __ATOMIC_RELEASE);
         }
     }
@@ -77,10 +86,24 @@ typedef struct {
     int number;
 } Member;
 
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000LL + time.tv_nsec / 1000;
+}
+
+/* To be woken takes as long as a layer does: where calls follow each other closely it is worth staying awake. */
+static int is_called_soon(const Network *n, unsigned long seen, int awhile) {
+    for (const int64_t end = now() + awhile; now() < end; __builtin_ia32_pause())
+        if (__atomic_load_n(&n->round, __ATOMIC_RELAXED) != seen) return 1;
+    return 0;
+}
+
 static void *serve(void *given) {
     const Member me = *(Member *)given;
     Network *n = me.network;
     unsigned long seen = 0;
+    int awhile = LONG;
     free(given);
     pthread_mutex_lock(&n->lock);
     for (;;) {
@@ -93,8 +116,7 @@ static void *serve(void *given) {
         pthread_mutex_lock(&n->lock);
         if (--n->busy == 0) pthread_cond_signal(&n->end);
         pthread_mutex_unlock(&n->lock);
-        for (int turn = 0; turn < AWHILE && __atomic_load_n(&n->round, __ATOMIC_RELAXED) == seen; turn++)
-            __builtin_ia32_pause();
+        awhile = is_called_soon(n, seen, awhile) ? LONG : awhile / 2 > SHORT ? awhile / 2 : SHORT;
         pthread_mutex_lock(&n->lock);
     }
     pthread_mutex_unlock(&n->lock);
@@ -132,13 +154,16 @@ static void spread(Network *n) {
     n->around = here;
 }
 
+static int64_t first_of(const Division *d, int thread, int threads) {
+    return (int64_t)d->parts * d->slices * thread / threads;
+}
+
 static void get_ready(Network *n) {
     for (int64_t step = 0; step < n->count; step++) {
         const Division *d = n->divisions + step;
-        const int64_t blocks = (int64_t)d->parts * d->slices;
-        n->progress[step].left = blocks;
+        n->progress[step].left = (int64_t)d->parts * d->slices;
         for (int t = 0; t < n->threads; t++)
-            n->ranges[step * n->threads + t] = (Range){blocks * t / n->threads, blocks * (t + 1) / n->threads};
+            n->ranges[step * n->threads + t] = (Range){first_of(d, t, n->threads), first_of(d, t + 1, n->threads)};
     }
 }
 
@@ -175,6 +200,19 @@ void darkroom_network_run(Network *n, const uint8_t *photos, float *answers, int
     for (int64_t k = 0; k < count; k++) answer_one(n, photos + k * bytes, answers + k * apart);
 }
 
+/* After the last step comes the first, for the next photo. */
+static void look_ahead(Network *n) {
+    for (int t = 0; t < n->threads; t++) {
+        const int8_t *next = 0;
+        for (int64_t k = 2 * n->count - 1; k >= 0; k--) {
+            const int64_t step = k % n->count;
+            const Division *d = n->divisions + step;
+            n->next[step * n->threads + t] = next;
+            if (n->steps[step].kind == CONVOLUTION) next = begins_with(n->steps + step, d, first_of(d, t, n->threads));
+        }
+    }
+}
+
 static void *lines(size_t count, size_t size) {
     void *memory = 0;
     return posix_memalign(&memory, LINE, count * size) ? 0 : memset(memory, 0, count * size);
@@ -192,19 +230,26 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
     pthread_cond_init(&n->begin, 0);
     pthread_cond_init(&n->end, 0);
     n->count = count, n->threads = threads, n->probabilities = probabilities;
+    n->scratch_bytes = LINE;
     n->around = -1, n->owner = getpid(), n->call.look_up = look_up_of();
     n->steps = lines(count, sizeof *steps);
     n->divisions = lines(count, sizeof *n->divisions);
     n->progress = lines(count, sizeof *n->progress);
     n->ranges = lines(count * threads, sizeof *n->ranges);
+    n->next = lines(count * threads, sizeof *n->next);
     n->team = lines(threads, sizeof *n->team);
-    if (!n->steps || !n->divisions || !n->progress || !n->ranges || !n->team) return give_up(n);
+    if (!n->steps || !n->divisions || !n->progress || !n->ranges || !n->next || !n->team) return give_up(n);
     memcpy(n->steps, steps, count * sizeof *steps);
+    for (int64_t step = 0; step < count; step++)
+        if (n->scratch_bytes < rest_bytes(steps + step)) n->scratch_bytes = rest_bytes(steps + step);
+    n->scratch = lines(threads, n->scratch_bytes);
+    if (!n->scratch) return give_up(n);
     for (int64_t step = 0; step < count; step++) {
         n->divisions[step] = divide(steps + step, threads);
         const int floats = steps[step].input_type == (steps[step].kind == DEPTHWISE ? SHORTS : FLOATS);
         n->divisions[step].finish = finish_of(&steps[step].end, floats);
     }
+    look_ahead(n);
     if (!hire(n)) return give_up(n);
     return n;
 }
@@ -219,7 +264,8 @@ void darkroom_network_free(Network *n) {
     pthread_cond_destroy(&n->begin);
     pthread_cond_destroy(&n->end);
     pthread_mutex_destroy(&n->lock);
-    free(n->steps), free(n->divisions), free(n->progress), free(n->ranges), free(n->team), free(n);
+    free(n->steps), free(n->divisions), free(n->progress), free(n->ranges), free(n->next), free(n->scratch),
+        free(n->team), free(n);
 }
 
 #else

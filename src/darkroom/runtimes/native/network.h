@@ -63,8 +63,12 @@ typedef struct {
      * of an odd number of vectors has [1] in place of [2].
      * DEPTHWISE: float [window][run][vectors * 16]; whole numbers for BYTES */
     const void *weights;
-    const void *table; /* PHOTO: [channels][256] of uint8 or int16, what each byte becomes */
+    /* CONVOLUTION of bytes: where a row of a window leaves one byte over behind `run` words, those of all rows, 8 at
+     * most, are so many words more, which follow in `weights` too; else 0. Windows beside each other are 8 bytes apart
+     * at most then. */
+    int32_t rest;
     int32_t channels;  /* PHOTO: of the photo, and of its output; 4 at most */
+    const void *table; /* PHOTO: [channels][256] of uint8 or int16, what each byte becomes */
     Epilogue end;      /* PHOTO and LARGEST use end.first.data, row and pixel alone */
 } Step;
 

@@ -36,12 +36,16 @@ class Pack:
         flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         return self.add(flat.size, lambda target: np.copyto(target, flat))
 
-    def weights(self, weight: np.ndarray, channels: int) -> int:
-        """int8, int16 or float32 (outputs, inputs, rows, columns), inputs padded to ``channels``, in their order."""
+    def weights(self, weight: np.ndarray, channels: int, rest: bool = False) -> int:
+        """int8, int16 or float32 (outputs, inputs, rows, columns), inputs padded to ``channels``, in their order.
+
+        ``rest``: the last byte of each row comes behind all rows.
+        """
         group = WORD // weight.itemsize
         outputs, _, rows, columns = weight.shape
-        size = whole_vectors(outputs) * LANES * rows * run_of(columns, channels, group) * group * weight.itemsize
-        return self.add(size, lambda target: _pack(weight, channels, group, target))
+        words = rows * (columns * channels // WORD) + rest_of(rows) if rest else rows * run_of(columns, channels, group)
+        size = whole_vectors(outputs) * LANES * words * WORD
+        return self.add(size, lambda target: _pack(_in_order(weight, channels, group, rest), target))
 
     def windows(self, weight: np.ndarray) -> int:
         """(channels, 1, rows, columns) as floats, channels last."""
@@ -67,20 +71,36 @@ def run_of(columns: int, channels: int, group: int) -> int:
     return -(-columns * channels // group)
 
 
-def _pack(weight: np.ndarray, channels: int, group: int, target: np.ndarray) -> None:
-    """Pairs of vectors of outputs; within one, for each ``group`` of inputs of the window, the vectors side by side.
+def rest_of(rows: int) -> int:
+    """Words of one byte of each row of a window."""
+    return -(-rows // WORD)
+
+
+def _in_order(weight: np.ndarray, channels: int, group: int, rest: bool) -> np.ndarray:
+    """(whole vectors of outputs, numbers of a window in the order of the kernels, in whole groups)."""
+    outputs, inputs, rows, columns = weight.shape
+    ordered = np.zeros((whole_vectors(outputs) * LANES, rows, columns, channels), weight.dtype)
+    ordered[:outputs, :, :, :inputs] = weight.transpose(0, 2, 3, 1)
+    lines = ordered.reshape(len(ordered), rows, columns * channels)
+    if not rest:
+        return _in_groups(lines, group).reshape(len(ordered), -1)
+    whole = lines[:, :, :-1].reshape(len(ordered), -1)
+    return np.concatenate([whole, _in_groups(lines[:, :, -1], group)], axis=1)
+
+
+def _in_groups(numbers: np.ndarray, group: int) -> np.ndarray:
+    """Zeros behind the last of a row, up to a whole group."""
+    missing = -numbers.shape[-1] % group
+    return np.pad(numbers, (*[(0, 0)] * (numbers.ndim - 1), (0, missing))) if missing else numbers
+
+
+def _pack(ordered: np.ndarray, target: np.ndarray) -> None:
+    """Pairs of vectors of outputs; within one, for each group of inputs of the window, the vectors side by side.
 
     Four bytes are moved as one number.
     """
-    outputs, inputs, rows, columns = weight.shape
-    vectors, row = whole_vectors(outputs), run_of(columns, channels, group) * group
-    ordered = np.zeros((vectors * LANES, rows, columns, channels), weight.dtype)
-    ordered[:outputs, :, :, :inputs] = weight.transpose(0, 2, 3, 1)
-    padded = ordered.reshape(vectors * LANES, rows, columns * channels)
-    if padded.shape[2] < row:
-        padded = np.pad(padded, ((0, 0), (0, 0), (0, row - padded.shape[2])))
-    run = rows * row // group
-    words = padded.reshape(vectors, LANES, run * group).view(np.uint32)
+    words = ordered.reshape(len(ordered) // LANES, LANES, -1).view(np.uint32)
+    vectors, _, run = words.shape
     into = target.view(np.uint32)
     pairs = vectors // 2
     paired = into[: pairs * 2 * LANES * run].reshape(pairs, run, 2, LANES)

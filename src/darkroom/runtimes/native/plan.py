@@ -13,9 +13,10 @@ from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import folding, planes
 from darkroom.runtimes.native.layers import MAX_SUM, Convolution, Largest, Layer, Mean, Photo, Stored, Window, Write
 from darkroom.runtimes.native.memory import Memory
-from darkroom.runtimes.native.packing import Pack, run_of, whole_vectors
+from darkroom.runtimes.native.packing import WORD, Pack, rest_of, run_of, whole_vectors
 from darkroom.runtimes.native.planes import Form, Planes
 from darkroom.runtimes.native.structures import (
+    BYTES,
     CONVOLUTION,
     DEPTHWISE,
     FLOATS,
@@ -31,6 +32,9 @@ from darkroom.runtimes.native.structures import (
 )
 
 MAX_PACKED = 1 << 31  # bytes
+MOST_REST = (
+    8  # rows of a window, rows to the one below, bytes to the one beside it, where a byte of each row is left over
+)
 MAX_LEVEL = 1 << 31  # what is rounded is a whole number of 32 bits before it saturates
 
 
@@ -106,7 +110,7 @@ class Plan:
             window_row=form.row,
             window_pixel=form.pixel,
             window=window.rows,
-            run=window.columns if layer.alone else run_of(window.columns, layer.input.padded, GROUPS[layer.input.kind]),
+            **_words(layer),
             input_type=layer.input.kind,
             **_edges(window, form),
             weights=self.memory.address + packed.weights,
@@ -200,6 +204,23 @@ class Plan:
         return arena + self.planes.offsets[stored.name]
 
 
+def _words(layer: Convolution) -> dict[str, int]:
+    """Of a row of the window, and of what all its rows leave over."""
+    columns, channels = layer.window.columns, layer.input.padded
+    if layer.alone:
+        return {"run": columns}
+    if _leaves_one(layer):
+        return {"run": columns * channels // WORD, "rest": rest_of(layer.window.rows)}
+    return {"run": run_of(columns, channels, GROUPS[layer.input.kind])}
+
+
+def _leaves_one(layer: Convolution) -> bool:
+    """Whether several rows of the window have a byte each behind whole words: 7 or 3 pixels of a photo."""
+    window, pixel = layer.window, layer.input.padded
+    fits = 1 < window.rows <= MOST_REST and max(window.down, window.right * pixel) <= MOST_REST
+    return layer.input.kind == BYTES and fits and window.columns * pixel % WORD == 1
+
+
 def _edges(window: Window, form: Form) -> dict[str, int]:
     """Where zeros begin, that need not be multiplied. What stands for zero may be another byte, and kernels leave out
     words of whole vectors only."""
@@ -250,7 +271,9 @@ def _most(layer: Convolution | Mean) -> float:
 
 
 def _weights(pack: Pack, layer: Convolution) -> int:
-    return pack.windows(layer.weight) if layer.alone else pack.weights(layer.weight, layer.input.padded)
+    if layer.alone:
+        return pack.windows(layer.weight)
+    return pack.weights(layer.weight, layer.input.padded, _leaves_one(layer))
 
 
 def _pair(pack: Pack, scale: np.ndarray, shift: np.ndarray) -> tuple[int, int]:

@@ -15,6 +15,7 @@
 #define INLINE TARGET static inline __attribute__((always_inline))
 
 enum { LANES = 16, MOST_PIXELS = 7, MOST_GROUPS = 2, MOST_VECTORS = 2, LINE = 64 };
+enum { REST_BYTES = 8 }; /* of a window: one for each of its rows */
 
 /* Windows reach beyond the edges of a map, where zeros lie: nothing has to be multiplied there. Of each group the rows
  * of the window that do not; of each row so many words at its beginning and end that do, for the first or last pixel of
@@ -31,6 +32,8 @@ typedef struct {
     int64_t pixel, window_row;
     int window, run;
     Reach reach; /* of sums of bytes and shorts */
+    int rest;
+    const char *rest_of[MOST_GROUPS]; /* of each group's first pixel; the next one's is REST_BYTES behind */
 } Products;
 
 typedef int32_t Sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS][LANES] __attribute__((aligned(64)));
@@ -101,12 +104,15 @@ INLINE void advance_far(Registers sums, Place *at, int words, const Work w) {
     }
 }
 
-INLINE void begin_row(Place *at, const Products *p, int row, const Work w) {
+INLINE void begin(Place *at, const char *const *input, int64_t offset, const Work w) {
 #pragma GCC unroll 2
     for (int g = w.group; g < w.groups; g++)
 #pragma GCC unroll 3
-        for (int third = 0; third < 3; third++)
-            at->from[g][third] = p->input[g] + row * p->window_row + 3 * third * p->pixel;
+        for (int third = 0; third < 3; third++) at->from[g][third] = input[g] + offset + 3 * third * at->pixel;
+}
+
+INLINE void begin_row(Place *at, const Products *p, int row, const Work w) {
+    begin(at, p->input, row * p->window_row, w);
 }
 
 /* One row of the window. */
@@ -117,7 +123,14 @@ INLINE void add_row(Registers sums, Place *at, const Products *p, int row, const
     if (p->run & 1) advance(sums, at, 1, w);
 }
 
-/* The same for some of the groups, at the edges: words are those of whole vectors. */
+/* What the rows have left over. */
+INLINE void add_rest(Registers sums, Place *at, const Products *p, const Work w) {
+    at->pixel = REST_BYTES;
+    begin(at, p->rest_of, 0, w);
+    for (int word = 0; word < p->rest; word++) advance(sums, at, 1, w);
+}
+
+/* The same as add_row for some of the groups, at the edges: words are those of whole vectors. */
 INLINE void add_row_at_edge(Registers sums, Place *at, const Products *p, int row, const Work w) {
     const int all = ((1 << w.groups) - 1) & ~((1 << w.group) - 1);
     const Work first = {w.group, w.groups, w.pixels, w.vectors, w.type, all & 1, 0};
@@ -162,6 +175,7 @@ INLINE void products(const Products *p, Sums out, const int groups, const int pi
         else
             at.weights += (int64_t)p->run * vectors * LINE;
     }
+    if (type == BYTES && !edges && p->rest) add_rest(sums, &at, p, both);
 #pragma GCC unroll 2
     for (int g = 0; g < groups; g++)
 #pragma GCC unroll 7

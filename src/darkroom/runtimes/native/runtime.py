@@ -26,6 +26,8 @@ from darkroom.runtimes.processor import has_bfloat16
 
 MOST_IN_FLOAT = 0.5  # of the products
 
+_BYTE = np.dtype(np.uint8)
+
 
 class Native:
     name = "native"
@@ -48,7 +50,8 @@ class Native:
             contexts.put(_Context(planned, threads, network.answers, in_c))
         rest = network.tail[in_c:]
         precision = INT16 if in_shorts else FLOAT32
-        loaded = _Loaded(artifact.input, artifact.output, precision, rest, contexts)
+        alone = (1, *artifact.input.shape[1:])
+        loaded = _Loaded(artifact.input, artifact.output, precision, rest, contexts, alone)
         return probed(loaded, artifact.model.name)
 
 
@@ -91,25 +94,27 @@ class _Context:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
         self._run, self._answers = library.darkroom_network_run, answers
         self._width = whole_vectors(answers) * LANES
-        self._one = np.empty((1, self._width), np.float32)
-        self._place = _address(self._one)
+        one = np.empty((1, self._width), np.float32)
+        self._one, self._into = one[:, :answers], _place(one)
         weakref.finalize(self, _free, library, self.network, planned.memory, arena)
 
     def run(self, photos: np.ndarray) -> np.ndarray:
-        """Contiguous, with a row for each photo; float32 (photos, answers)."""
+        """float32 (photos, answers)."""
         count = len(photos)
         if count == 1:
-            self._run(self.network, _address(photos), self._place, 1, 0, 0)
-            return self._one[:, : self._answers].copy()
+            self._run(self.network, _place(photos), self._into, 1, 0, 0)
+            return self._one.copy()
         found = np.empty((count, self._width), np.float32)
-        self._run(self.network, _address(photos), _address(found), count, photos.nbytes // count, self._width)
+        self._run(self.network, _place(photos), _place(found), count, photos.nbytes // count, self._width)
         return np.ascontiguousarray(found[:, : self._answers])
 
 
-def _address(array: np.ndarray) -> int:
-    """What ``array.ctypes.data`` is, by less code."""
-    place: int = array.__array_interface__["data"][0]
-    return place
+def _place(array: np.ndarray) -> object:
+    """A pointer, by which the array stays: by less code than ``array.ctypes`` needs."""
+    try:
+        return ctypes.byref(ctypes.c_char.from_buffer(array.data))
+    except (TypeError, ValueError):  # it is for reading only, or does not lie in one piece
+        return ctypes.byref(ctypes.c_char.from_buffer(array.copy().data))
 
 
 def _free(library: ctypes.CDLL, network: int, *memory: object) -> None:
@@ -119,18 +124,21 @@ def _free(library: ctypes.CDLL, network: int, *memory: object) -> None:
 
 @dataclass(frozen=True)
 class _Loaded:
+    """``alone``: the shape of one photo, which most calls have."""
+
     input: Tensor
     output: Tensor
     precision: str
     tail: Sequence[Call]
     contexts: "queue.SimpleQueue[_Context]"
+    alone: tuple[int | None, ...]
 
     def predict(self, array: np.ndarray) -> np.ndarray:
-        check_array(array, self.input)
-        photos = np.ascontiguousarray(array)
+        if array.shape != self.alone or array.dtype != _BYTE:
+            check_array(array, self.input)
         context = self.contexts.get()
         try:
-            answers = context.run(photos)
+            answers = context.run(array)
         finally:
             self.contexts.put(context)
         if not self.tail:

@@ -8,6 +8,7 @@
 
 #include "depthwise.h"
 #include "lookup.h"
+#include "rest.h"
 
 enum { BLOCKS_A_THREAD = 7 };            /* divides most maps, so that blocks are alike */
 enum { NEAR = 1 << 14, KEPT = 1 << 19 }; /* bytes that the nearest cache keeps beside others, and that a core's keeps */
@@ -33,6 +34,13 @@ static int larger(int a, int b) { return a > b ? a : b; }
 
 static int parts_of(int whole, int part) { return (whole + part - 1) / part; }
 
+/* Of a pair of vectors, in bytes. */
+static int64_t weights_of_pair(const Step *s) { return ((int64_t)s->window * s->run + s->rest) * MOST_VECTORS * LINE; }
+
+static const int8_t *weights_of(const Step *s, int pair) {
+    return (const int8_t *)s->weights + pair * weights_of_pair(s);
+}
+
 static char *output_at(const Call *call, const Output *o, int row, int column) {
     if (!o->type) return 0;
     return (o->data ? o->data : call->answer) + row * o->row + column * o->pixel;
@@ -45,10 +53,20 @@ static void place(const Call *call, const Epilogue *e, Places *at, int group, in
     at->other[group] = o->type ? o->data + row * o->row + column * o->pixel : 0;
 }
 
-/* Pixels beside each other that are computed at once: `of` such groups in a row, from `column` on. */
+/* Pixels beside each other that are computed at once: `of` such groups in a row, from `column` on. `rest`: that of the
+ * first of the rows. */
 typedef struct {
     int pixels, of, column;
+    const char *rest;
 } Groups;
+
+/* What a thread has for itself while it works on a block: memory, what windows leave over, and the weights that it
+ * reads after it. */
+typedef struct {
+    char *scratch;
+    const char *rest;
+    const int8_t *next;
+} Own;
 
 /* Whether a window of the group reaches beyond an edge: then one of the distances is negative. */
 static inline int is_beyond(const Step *s, const Division *d, int row, int column, int pixels) {
@@ -74,15 +92,17 @@ static void settle(const Step *s, Reach *r, int groups) {
     if (odd || r->head + r->tail > s->run) r->head = r->tail = r->left = r->right = 0;
 }
 
+/* `soon`: weights that are read after these, fetched while the first four tiles are computed. */
 TARGET static void convolve_groups(const Call *call, const Step *s, const Division *d, Groups g, int row, int rows,
-                                   int pair, const int8_t *weights, int64_t bytes) {
+                                   int pair, const int8_t *soon) {
     const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
-    Products p = {.weights = weights,
+    Products p = {.weights = weights_of(s, pair),
                   .pixel = s->input_pixel,
                   .window_row = s->window_row,
                   .window = s->window,
                   .run = s->run,
-                  .ahead = (const char *)weights + bytes};
+                  .rest = s->rest,
+                  .ahead = (const char *)soon};
     Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
     Places at;
     Sums sums;
@@ -91,6 +111,7 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
         int edges = INSIDE, rows_of[MOST_GROUPS], columns_of[MOST_GROUPS];
         for (int i = 0; i < tile.groups; i++) {
             p.input[i] = s->input + y * s->input_row + x * s->input_pixel;
+            if (s->rest) p.rest_of[i] = g.rest + (y - row) * rest_of_row(s) + x * REST_BYTES;
             place(call, &s->end, &at, i, y, x);
             if (d->wide) edges |= is_beyond(s, d, y, x, g.pixels);
             rows_of[i] = y, columns_of[i] = x;
@@ -103,25 +124,37 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
             settle(s, &p.reach, tile.groups);
         }
         KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
-        p.ahead += bytes / 4;
+        p.ahead += weights_of_pair(s) / 4;
         d->finish(&s->end, sums, tile, &at);
     }
 }
 
 /* Rows are cut into groups of two sizes that differ by one. So few rows are finished at a time that what is written,
  * and added to it, stays in the nearest cache while all channels get their turn. */
-TARGET static void convolve(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
-                            int pairs) {
+TARGET static void convolve_rows(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
+                                 int pairs, Own own) {
     const int of = parts_of(s->columns, MOST_PIXELS), least = s->columns / of, more = s->columns % of;
-    const Groups wide = {least + 1, more, 0}, narrow = {least, of - more, more * (least + 1)};
-    const int64_t bytes = (int64_t)s->window * s->run * MOST_VECTORS * LINE;
+    Groups wide = {least + 1, more, 0, own.rest}, narrow = {least, of - more, more * (least + 1), own.rest};
     for (int end = row + rows, high; row < end; row += high) {
         high = smaller(d->near, end - row);
         for (int k = pair; k < pair + pairs; k++) {
-            const int8_t *weights = (const int8_t *)s->weights + k * bytes;
-            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, weights, bytes);
-            convolve_groups(call, s, d, narrow, row, high, k, weights, bytes);
+            const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
+            const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
+            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon);
+            convolve_groups(call, s, d, narrow, row, high, k, soon);
         }
+        if (s->rest) wide.rest = narrow.rest += high * rest_of_row(s);
+    }
+}
+
+TARGET static void convolve(const Call *call, const Step *s, const Division *d, int row, int rows, int pair, int pairs,
+                            Own own) {
+    const int together = s->rest ? TOGETHER : rows;
+    for (int end = row + rows, some; row < end; row += some) {
+        some = smaller(together, end - row);
+        const char *rest = s->rest ? gather_rest(s, row, some, own.scratch) : 0;
+        const Own mine = {own.scratch, rest, row + some < end ? weights_of(s, pair) : own.next};
+        convolve_rows(call, s, d, row, some, pair, pairs, mine);
     }
 }
 
@@ -228,11 +261,17 @@ static void take_photo(const Call *call, const Step *s, int row, int rows) {
     (o->type == SHORTS ? look_up_shorts : call->look_up)(&b);
 }
 
-static void do_block(const Call *call, const Step *s, const Division *d, int64_t block) {
+/* The weights that a block begins with. */
+static const int8_t *begins_with(const Step *s, const Division *d, int64_t block) {
+    return weights_of(s, (int)(block / d->parts) * d->pairs);
+}
+
+static void do_block(const Call *call, const Step *s, const Division *d, int64_t block, Own own) {
     const int slice = (int)(block / d->parts), row = (int)(block % d->parts) * d->rows;
     const int rows = smaller(d->rows, s->rows - row);
     if (s->kind == CONVOLUTION)
-        convolve(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs));
+        convolve(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs),
+                 own);
     else if (s->kind == DEPTHWISE)
         convolve_channels(call, s, d, row, rows);
     else if (s->kind == LARGEST)
@@ -246,7 +285,7 @@ static void do_block(const Call *call, const Step *s, const Division *d, int64_t
 /* Weights that stay in a core's cache are read by all; others are each read by one thread. */
 static Division divide_convolution(const Step *s, int wanted, int rows) {
     const int pairs = parts_of(s->vectors, MOST_VECTORS);
-    const int64_t weights = (int64_t)s->window * s->run * MOST_VECTORS * LINE * pairs;
+    const int64_t weights = weights_of_pair(s) * pairs;
     const int near = NEAR / (s->columns * s->vectors * LANES * width(s->end.first.type)), few = near > 1 ? near : 1;
     const int together = (weights <= KEPT && s->rows >= wanted) || pairs == 1;
     if (together) return (Division){rows, parts_of(s->rows, rows), pairs, 1, few};

@@ -75,7 +75,8 @@ class Step(ctypes.Structure):
         ("stride_down", c_int32),
         ("stride_right", c_int32),
         ("weights", c_void_p),
-        ("table", c_void_p),
+        ("rest", c_int32),
         ("channels", c_int32),
+        ("table", c_void_p),
         ("end", Epilogue),
     )
