@@ -7,9 +7,13 @@ runs them. What none of them knows is ``Unsupported``, and another runtime takes
 
 import ctypes
 import functools
+import importlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from darkroom.runtimes.native.structures import Step
 
@@ -36,6 +40,22 @@ def library() -> Any:
                 call.argtypes, call.restype = arguments, answer
             return native if native.darkroom_network_step_bytes() == ctypes.sizeof(Step) else None
     return None
+
+
+@functools.cache
+def entry() -> Callable[..., None]:
+    """``run(network, photos, answers, count)`` of arrays in one piece: ``entry.h``, or ctypes where there were no
+    headers of Python to build that with."""
+    with suppress(ImportError):
+        run: Callable[..., None] = importlib.import_module("darkroom.runtimes.native._native").run
+        return run
+    return _by_ctypes
+
+
+def _by_ctypes(network: int, photos: np.ndarray, answers: np.ndarray, count: int) -> None:
+    from_there, to_there = (ctypes.byref(ctypes.c_char.from_buffer(array.data)) for array in (photos, answers))
+    apart = answers.size // count
+    library().darkroom_network_run(network, from_there, to_there, count, photos.nbytes // count, apart)
 
 
 def able() -> bool:

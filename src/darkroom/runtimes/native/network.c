@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "entry.h"
 #include "network.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)

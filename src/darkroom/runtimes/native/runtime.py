@@ -92,29 +92,26 @@ class _Context:
         self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened)
         if not self.network:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
-        self._run, self._answers = library.darkroom_network_run, answers
-        self._width = whole_vectors(answers) * LANES
-        one = np.empty((1, self._width), np.float32)
-        self._one, self._into = one[:, :answers], _place(one)
+        self._run, self._answers = native.entry(), answers
+        self._padded = np.empty((1, whole_vectors(answers) * LANES), np.float32)
+        self._one = self._padded[:, :answers]
         weakref.finalize(self, _free, library, self.network, planned.memory, arena)
 
     def run(self, photos: np.ndarray) -> np.ndarray:
         """float32 (photos, answers)."""
+        try:
+            return self._answered(photos)
+        except (BufferError, TypeError, ValueError):  # it does not lie in one piece, or ctypes cannot only read it
+            return self._answered(photos.copy())
+
+    def _answered(self, photos: np.ndarray) -> np.ndarray:
         count = len(photos)
         if count == 1:
-            self._run(self.network, _place(photos), self._into, 1, 0, 0)
+            self._run(self.network, photos, self._padded, 1)
             return self._one.copy()
-        found = np.empty((count, self._width), np.float32)
-        self._run(self.network, _place(photos), _place(found), count, photos.nbytes // count, self._width)
+        found = np.empty((count, self._padded.size), np.float32)
+        self._run(self.network, photos, found, count)
         return np.ascontiguousarray(found[:, : self._answers])
-
-
-def _place(array: np.ndarray) -> object:
-    """A pointer, by which the array stays: by less code than ``array.ctypes`` needs."""
-    try:
-        return ctypes.byref(ctypes.c_char.from_buffer(array.data))
-    except (TypeError, ValueError):  # it is for reading only, or does not lie in one piece
-        return ctypes.byref(ctypes.c_char.from_buffer(array.copy().data))
 
 
 def _free(library: ctypes.CDLL, network: int, *memory: object) -> None:
@@ -122,7 +119,7 @@ def _free(library: ctypes.CDLL, network: int, *memory: object) -> None:
     library.darkroom_network_free(network)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Loaded:
     """``alone``: the shape of one photo, which most calls have."""
 
@@ -134,7 +131,7 @@ class _Loaded:
     alone: tuple[int | None, ...]
 
     def predict(self, array: np.ndarray) -> np.ndarray:
-        if array.shape != self.alone or array.dtype != _BYTE:
+        if array.shape != self.alone or array.dtype is not _BYTE:
             check_array(array, self.input)
         context = self.contexts.get()
         try:
