@@ -1,6 +1,7 @@
 """Where things lie for our own kernels: structures, weights, and tensors that share memory but never at one time."""
 
 import ctypes
+import mmap
 import os
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from darkroom.runtimes.native.layers import (
     reads,
     writes,
 )
-from darkroom.runtimes.native.memory import Memory
+from darkroom.runtimes.native.memory import LARGE, Memory
 from darkroom.runtimes.native.packing import Pack
 from darkroom.runtimes.native.simplify import simplify
 from darkroom.runtimes.native.structures import BYTES, LANES, LINE, SIGNED, Step
@@ -173,6 +174,14 @@ def test_more_than_memory_is_refused(channels, reason):
     readers = [Largest(tensor, Window(1, 1), Stored(f"{tensor.name}r", Shape(16, 1, 1), LEVELS)) for tensor in tensors]
     with pytest.raises(Unsupported, match=reason):
         planes.arrange([*given, *readers])
+
+
+@pytest.mark.parametrize(("large", "page"), [(False, mmap.PAGESIZE), (True, LARGE)])
+def test_memory_begins_with_a_page(large, page):
+    for size in (100, page, 2 * page + 1):
+        memory = Memory(size, large)
+        assert (memory.address % page, memory.bytes.size, memory.bytes.any()) == (0, size, False)
+        memory.bytes[:] = 1
 
 
 def test_memory_is_the_processs_own():

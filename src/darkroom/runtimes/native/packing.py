@@ -55,7 +55,7 @@ class Pack:
         return self.array(floats)
 
     def lay(self) -> Memory:
-        memory = Memory(max(self.size, LINE))
+        memory = Memory(max(self.size, LINE), large=True)
         for place, size, fill in self._parts:
             fill(memory.bytes[place : place + size])
         self._parts.clear()  # and with them the file
