@@ -11,6 +11,7 @@ import pytest
 from darkroom.runtimes import native, onnx_graph
 from darkroom.runtimes.base import Unsupported
 from darkroom.runtimes.native import chains, planes
+from darkroom.runtimes.native.folding import fold
 from darkroom.runtimes.native.layers import (
     Affine,
     Convolution,
@@ -82,6 +83,32 @@ def test_a_relu_before_rounding_is_a_bound():
     assert Rounding(LEVELS).bounds == (-7, 248)
     assert Rounding(LEVELS, positive=True).bounds == (0, 248)
     assert Rounding(Levels(SIGNED, 0.5, 0), positive=True).bounds == (0, 127)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "as_is", "least"),
+    [
+        ([2, 4], [-3, 5], True, [-3, 5]),  # what a Relu gives, times two, less three
+        ([2, 4], [-3, -5], True, None),  # bytes end at zero anyway
+        ([2, 2], [5, 5], True, None),  # a bound of what is written
+        ([2, -4], [-3, 5], False, [0, 0]),  # it turns what is least into what is most
+    ],
+)
+def test_a_normalisation_behind_a_relu_is_part_of_the_sum(scale, shift, as_is, least):
+    affine = Affine(np.array(scale, np.float64), np.array(shift, np.float64))
+    stored = Stored("into", Shape(2, 4, 4), Levels(BYTES, 1.0, 0))
+    folded = fold(Ending(Affine(np.array([0.5, 0.25]), np.array([7.0, -7.0])), [Write(stored, affine)], least=0.0))
+    assert folded.first_as_is == as_is
+    assert folded.least is None if least is None else folded.least.tolist() == least
+    sums = np.arange(-200, 200, 7)[:, np.newaxis]
+    written = sums * folded.scale + folded.shift
+    if folded.least is not None:
+        written = np.maximum(written, folded.least)
+    if not as_is:
+        written = written * folded.first.affine.scale + folded.first.affine.shift
+    expected = np.maximum(sums * [0.5, 0.25] + [7, -7], 0) * scale + shift
+    low = max(folded.first.affine.low, 0)
+    np.testing.assert_array_equal(np.clip(written, low, 255), np.clip(expected, 0, 255))
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["bytes", "float sums"])

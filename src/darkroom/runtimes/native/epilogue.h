@@ -100,8 +100,8 @@ INLINE void write_values(char *to, int64_t pixel, __m512 *values, const int pixe
 }
 
 typedef struct {
-    __m512 scale[MOST_VECTORS], shift[MOST_VECTORS], first_scale[MOST_VECTORS], first_shift[MOST_VECTORS],
-        second_scale[MOST_VECTORS], second_shift[MOST_VECTORS];
+    __m512 scale[MOST_VECTORS], shift[MOST_VECTORS], least[MOST_VECTORS], first_scale[MOST_VECTORS],
+        first_shift[MOST_VECTORS], second_scale[MOST_VECTORS], second_shift[MOST_VECTORS];
 } Factors;
 
 INLINE __m512 bounded(__m512 value, const Output *o, const int type, const int clamped) {
@@ -131,7 +131,7 @@ INLINE void finish_pixels(const Epilogue *e, const Form f, const Factors *by,
             value = _mm512_fmadd_ps(found, scale, value);
         } else if (f.rounds)
             value = _mm512_mul_ps(value, _mm512_set1_ps(e->step));
-        if (f.least) value = _mm512_max_ps(value, _mm512_set1_ps(e->least));
+        if (f.least) value = _mm512_max_ps(value, by->least[v]);
         values[i] = value;
     }
     if (f.first) {
@@ -165,6 +165,7 @@ INLINE void finish_tile(const Epilogue *e, const Form f, Sums sums, const Tile t
         const int64_t c = t.channel + v * LANES;
         by.scale[v] = _mm512_loadu_ps(e->scale + c), by.shift[v] = _mm512_loadu_ps(e->shift + c);
         if (f.other && !f.rounds) by.shift[v] = _mm512_add_ps(by.shift[v], _mm512_set1_ps(e->other.shift));
+        if (f.least) by.least[v] = _mm512_loadu_ps(e->least + c);
         if (f.affine)
             by.first_scale[v] = _mm512_loadu_ps(e->first.scale + c),
             by.first_shift[v] = _mm512_loadu_ps(e->first.shift + c);
@@ -194,7 +195,7 @@ TARGET static Form form_of(const Epilogue *e, int floats) {
     return (Form){floats,
                   e->rounds,
                   e->other.type,
-                  e->least > -INFINITY,
+                  e->least != 0,
                   e->first.type,
                   e->first.scale != 0,
                   is_bounded(&e->first) || is_bounded(&e->second),
@@ -214,7 +215,7 @@ TARGET static Form form_of(const Epilogue *e, int floats) {
 /* floats, rounds, other, least, first, affine, clamped, second, second of first */
 #define TO_BYTES {0, 0, NOTHING, 0, BYTES, 0, 0, NOTHING, 0}
 #define TO_SIGNED {0, 0, NOTHING, 0, SIGNED, 0, 0, NOTHING, 0}
-#define STEM {0, 0, NOTHING, 1, BYTES, 1, 0, NOTHING, 0}
+#define STEM {0, 0, NOTHING, 1, BYTES, 0, 0, NOTHING, 0}
 #define SUM {0, 1, SIGNED, 0, BYTES, 1, 0, NOTHING, 0}
 #define SUM_TWICE {0, 1, SIGNED, 0, SIGNED, 0, 0, BYTES, 1}
 #define SHORTCUT_TWICE {0, 0, SIGNED, 0, SIGNED, 0, 0, BYTES, 1}
@@ -222,7 +223,7 @@ TARGET static Form form_of(const Epilogue *e, int floats) {
 #define KEPT_SUM_TWICE {0, 0, SIGNED, 0, SIGNED, 0, 0, BYTES, 0}
 #define RELU_OF_SUM {0, 0, BYTES, 0, BYTES, 0, 0, NOTHING, 0}
 #define TO_SHORTS {0, 0, NOTHING, 0, SHORTS, 0, 0, NOTHING, 0}
-#define STEM_OF_SHORTS {0, 0, NOTHING, 1, SHORTS, 1, 0, NOTHING, 0}
+#define STEM_OF_SHORTS {0, 0, NOTHING, 1, SHORTS, 0, 0, NOTHING, 0}
 #define SUM_OF_SHORTS {0, 0, SHORTS, 0, SHORTS, 1, 0, NOTHING, 0}
 #define SUM_OF_SHORTS_TWICE {0, 0, SHORTS, 0, SHORTS, 0, 0, SHORTS, 0}
 #define RELU_OF_SHORTS {0, 0, SHORTS, 0, SHORTS, 0, 0, NOTHING, 0}

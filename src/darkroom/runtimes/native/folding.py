@@ -1,7 +1,7 @@
 """What becomes of a sum, in as few operations as the kernels can do it with.
 
-Where the first thing written has one scale for all channels, sums are computed in its levels from the start: nothing is
-left to do then but to round, and a Relu is what saturating does anyway.
+Where the first thing written has one scale for all channels, or is the only one, sums are computed in its levels from
+the start: nothing is left to do then but to round, and a Relu is what saturating does anyway.
 """
 
 from dataclasses import dataclass, replace
@@ -29,13 +29,13 @@ class Added:
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """As an Epilogue of ``network.h``. ``first_as_is``: no scale and shift of its own."""
+    """As an Epilogue of ``network.h``. ``least``: of each channel. ``first_as_is``: no scale and shift of its own."""
 
     scale: np.ndarray
     shift: np.ndarray
     rounded: Rounded | None
     added: Added | None
-    least: float
+    least: np.ndarray | None
     first: Write
     first_as_is: bool
     second: Write | None
@@ -50,15 +50,18 @@ def fold(ending: Ending) -> Folded:
     folded = replace(_plain(ending), first=first, second=second)
     if _uniform(first.affine):
         folded = _in_levels_of_first(folded, float(first.affine.scale[0]), float(first.affine.shift[0]))
-    if folded.first_as_is and (folded.second is None or folded.through) and folded.least > -inf:
-        low = max(folded.first.affine.low, folded.least)
-        folded = replace(folded, first=_with_low(folded.first, low), least=-inf)
+    elif not ending.rounding and not ending.other and second is None and (first.affine.scale > 0).all():
+        folded = _in_channels_of_first(folded, first.affine)
+    if folded.first_as_is and (folded.second is None or folded.through):
+        folded = _saturated(folded)
     return folded
 
 
 def reach(folded: Folded, most: float) -> float:
     """The farthest that a level can be from zero before it saturates, for sums of bytes that ``most`` bounds."""
     value = float((np.abs(folded.scale) * most + np.abs(folded.shift)).max())
+    if folded.least is not None:
+        value = max(value, float(np.abs(folded.least).max()))
     if folded.rounded:
         value = max(-folded.rounded.low, folded.rounded.high) * folded.rounded.step
     if folded.added and folded.added.stored.levels:
@@ -85,7 +88,7 @@ def _plain(ending: Ending) -> Folded:
         shift,
         rounded,
         added,
-        ending.least,
+        None if ending.least == -inf else np.full(scale.shape, ending.least),
         ending.writes[0],
         False,
         None,
@@ -100,7 +103,8 @@ def _uniform(affine: Affine) -> bool:
 
 def _in_levels_of_first(folded: Folded, scale: float, shift: float) -> Folded:
     """f' = f · scale + shift is what the first one rounds."""
-    changed = replace(folded, first_as_is=True, least=folded.least * scale + shift)
+    least = None if folded.least is None else folded.least * scale + shift
+    changed = replace(folded, first_as_is=True, least=least)
     if folded.rounded and folded.added:
         moved = replace(folded.added, scale=folded.added.scale * scale, shift=folded.added.shift * scale + shift)
         changed = replace(changed, rounded=replace(folded.rounded, step=folded.rounded.step * scale), added=moved)
@@ -119,6 +123,20 @@ def _in_levels_of_first(folded: Folded, scale: float, shift: float) -> Folded:
     return changed
 
 
-def _with_low(write: Write, low: float) -> Write:
-    least = write.stored.levels.limits[0] if write.stored.levels else -inf
-    return replace(write, affine=replace(write.affine, low=max(low, least)))
+def _in_channels_of_first(folded: Folded, by: Affine) -> Folded:
+    """The same where each channel has a scale of its own, all positive, and nothing else is done to the sum."""
+    least = None if folded.least is None else folded.least * by.scale + by.shift
+    scale, shift = folded.scale * by.scale, folded.shift * by.scale + by.shift
+    return replace(folded, first_as_is=True, scale=scale, shift=shift, least=least)
+
+
+def _saturated(folded: Folded) -> Folded:
+    """A Relu of one bound for all channels is a bound of what is written; one below that bound is none."""
+    if folded.least is None:
+        return folded
+    write, least = folded.first, folded.least
+    low = max(write.affine.low, write.stored.levels.limits[0] if write.stored.levels else -inf)
+    if not (least == least[0]).all():
+        return replace(folded, least=None) if (least <= low).all() else folded
+    low = max(low, float(least[0]))
+    return replace(folded, least=None, first=replace(write, affine=replace(write.affine, low=low)))

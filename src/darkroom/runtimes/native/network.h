@@ -36,9 +36,9 @@ typedef struct {
     int32_t rounds;
     float low, high, step; /* where it rounds: f = clamp(round(f), low, high) * step */
     Other other;
-    float least;   /* f = max(f, least); -infinity but for a ReLU */
-    Output first;  /* of f */
-    Output second; /* of f; or where second_of_first of the rounded value of first, before its type's bytes */
+    const float *least; /* f = max(f, least[channel]); NULL but for a ReLU */
+    Output first;       /* of f */
+    Output second;      /* of f; or where second_of_first of the rounded value of first, before its type's bytes */
     int32_t second_of_first;
 } Epilogue;
 

@@ -44,6 +44,7 @@ class Numbers:
 
     scale: int
     shift: int
+    least: int | None
     first: tuple[int, int] | None
     second: tuple[int, int] | None
 
@@ -91,7 +92,7 @@ class Plan:
             vectors=1,
             table=self.memory.address + packed.weights,
             channels=layer.shape.channels,
-            end=Epilogue(first=self._output(layer.into, arena), least=-inf),
+            end=Epilogue(first=self._output(layer.into, arena)),
         )
 
     def _convolution(self, packed: Packed, arena: int) -> Step:
@@ -137,7 +138,7 @@ class Plan:
             left=-layer.window.pads[1],
             stride_down=layer.window.down,
             stride_right=layer.window.right,
-            end=Epilogue(first=self._output(layer.into, arena), least=-inf),
+            end=Epilogue(first=self._output(layer.into, arena)),
         )
 
     def _mean(self, packed: Packed, arena: int) -> Step:
@@ -172,7 +173,7 @@ class Plan:
         found = Epilogue(
             scale=self.memory.address + numbers.scale,
             shift=self.memory.address + numbers.shift,
-            least=ending.least,
+            least=None if numbers.least is None else self.memory.address + numbers.least,
             first=self._written(ending.first, numbers.first, arena),
             second_of_first=ending.through,
         )
@@ -256,7 +257,8 @@ def _packed(pack: Pack, layer: Layer) -> Packed:
     weights = _weights(pack, layer) if isinstance(layer, Convolution) else 0
     first = None if ending.first_as_is else _pair(pack, ending.first.affine.scale, ending.first.affine.shift)
     second = _pair(pack, ending.second.affine.scale, ending.second.affine.shift) if ending.second else None
-    return Packed(layer, weights, ending, Numbers(*_pair(pack, ending.scale, ending.shift), first, second))
+    least = None if ending.least is None else pack.numbers(ending.least)
+    return Packed(layer, weights, ending, Numbers(*_pair(pack, ending.scale, ending.shift), least, first, second))
 
 
 def _most(layer: Convolution | Mean) -> float:

@@ -47,7 +47,7 @@ class Epilogue(ctypes.Structure):
         ("high", c_float),
         ("step", c_float),
         ("other", Other),
-        ("least", c_float),
+        ("least", c_void_p),
         ("first", Output),
         ("second", Output),
         ("second_of_first", c_int32),
