@@ -10,6 +10,7 @@ import functools
 import importlib
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from darkroom.runtimes.native.structures import Step
 
 NEEDS = "it needs a processor with AVX-512 VNNI, and a C compiler where Darkroom is installed"
 
+_BUILT = Path(__file__).with_name(f"_native{EXTENSION_SUFFIXES[0]}")  # what `import` takes too
 _POINTER = ctypes.c_void_p
 _CALLS: dict[str, tuple[list[Any], Any]] = {
     "darkroom_network_able": ([], ctypes.c_int),
@@ -32,13 +34,12 @@ _CALLS: dict[str, tuple[list[Any], Any]] = {
 @functools.cache
 def library() -> Any:
     """The library, or None where it was not built (there was no C compiler) or is one of another version."""
-    for path in sorted(Path(__file__).parent.glob("_native*.so"))[:1]:
-        with suppress(OSError, AttributeError):
-            native = ctypes.CDLL(str(path))
-            for name, (arguments, answer) in _CALLS.items():
-                call = getattr(native, name)
-                call.argtypes, call.restype = arguments, answer
-            return native if native.darkroom_network_step_bytes() == ctypes.sizeof(Step) else None
+    with suppress(OSError, AttributeError):
+        native = ctypes.CDLL(str(_BUILT))
+        for name, (arguments, answer) in _CALLS.items():
+            call = getattr(native, name)
+            call.argtypes, call.restype = arguments, answer
+        return native if native.darkroom_network_step_bytes() == ctypes.sizeof(Step) else None
     return None
 
 
