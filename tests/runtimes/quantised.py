@@ -57,10 +57,7 @@ def post_activation(
             shortcut = tensor if same else made.convolution(tensor, before, count, 1, stride)
             tensor = made.node("Relu", [made.node("Add", [branch, shortcut])])
             before = count
-    tensor = made.node("Flatten", [made.node("GlobalAveragePool", [tensor])])
-    tensor = made.node("Gemm", [tensor, made.constant((CLASSES, before), 0.3), made.constant((CLASSES,))], transB=1)
-    made.node("Softmax", [tensor], output="answer")
-    return made.model()
+    return made.classifier(tensor, before)
 
 
 def depthwise(side: int, *, norm: bool = False) -> onnx.ModelProto:
@@ -80,10 +77,7 @@ def depthwise(side: int, *, norm: bool = False) -> onnx.ModelProto:
         branch = made.node("Clip", [made.convolution(branch, wide, wide, 3, stride, group=wide), *clip])
         branch = made.convolution(branch, wide, count, 1, 1)
         tensor = made.node("Add", [branch, tensor]) if stride == 1 else branch
-    tensor = made.node("Flatten", [made.node("GlobalAveragePool", [tensor])])
-    tensor = made.node("Gemm", [tensor, made.constant((CLASSES, 24), 0.3), made.constant((CLASSES,))], transB=1)
-    made.node("Softmax", [tensor], output="answer")
-    return made.model()
+    return made.classifier(tensor, 24)
 
 
 class Maker:
@@ -116,6 +110,15 @@ class Maker:
         window = {"pads": [size // 2] * 4, "strides": [stride] * 2, "kernel_shape": [size] * 2, "group": group}
         made = self.node("Conv", [given, *weights], **window)
         return self.node("Relu", [made]) if relu else made
+
+    def classifier(self, tensor: str, channels: int) -> onnx.ModelProto:
+        """The network that ends with the mean of this tensor's channels, a matrix and a softmax."""
+        tensor = self.node("Flatten", [self.node("GlobalAveragePool", [tensor])])
+        tensor = self.node(
+            "Gemm", [tensor, self.constant((CLASSES, channels), 0.3), self.constant((CLASSES,))], transB=1
+        )
+        self.node("Softmax", [tensor], output="answer")
+        return self.model()
 
     def model(self) -> onnx.ModelProto:
         given = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["batch", 3, self.side, self.side])

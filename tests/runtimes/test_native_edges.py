@@ -7,7 +7,7 @@ from darkroom.runtimes import native, onnx_graph, registry
 from darkroom.runtimes.base import Settings
 from darkroom.runtimes.native import chains, plan
 from darkroom.runtimes.native.simplify import simplify
-from tests.runtimes.quantised import CLASSES, Maker, answers, quantised, smooth, snapped, write
+from tests.runtimes.quantised import Maker, answers, quantised, smooth, snapped, write
 
 pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
 
@@ -19,10 +19,7 @@ def network(side, window, strides, pads, *, relu=True, channels=20):
     weights = [made.constant((40, channels, *window), (2 / (channels * window[0] * window[1])) ** 0.5)]
     tensor = made.node("Conv", [tensor, *weights], kernel_shape=window, strides=strides, pads=pads)
     tensor = made.node("MaxPool", [made.node("Relu", [tensor])], kernel_shape=[2, 2], strides=[1, 1])
-    tensor = made.node("Flatten", [made.node("GlobalAveragePool", [tensor])])
-    tensor = made.node("Gemm", [tensor, made.constant((CLASSES, 40), 0.3), made.constant((CLASSES,))], transB=1)
-    made.node("Softmax", [tensor], output="answer")
-    return made.model()
+    return made.classifier(tensor, 40)
 
 
 WINDOWS = {

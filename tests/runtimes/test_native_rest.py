@@ -7,7 +7,7 @@ from darkroom.runtimes import native, onnx_graph, registry
 from darkroom.runtimes.base import Settings
 from darkroom.runtimes.native import chains, plan
 from darkroom.runtimes.native.simplify import simplify
-from tests.runtimes.quantised import CLASSES, Maker, answers, quantised, smooth, snapped, write
+from tests.runtimes.quantised import Maker, answers, quantised, smooth, snapped, write
 
 pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
 
@@ -22,10 +22,7 @@ def network(side, window, strides, pads, *, channels=36, norm=False):
     bias = made.constant((channels,))
     tensor = made.node("Conv", [tensor, weights, bias], kernel_shape=window, strides=strides, pads=pads)
     tensor = made.node("MaxPool", [made.node("Relu", [tensor])], kernel_shape=[2, 2], strides=[1, 1])
-    tensor = made.node("Flatten", [made.node("GlobalAveragePool", [tensor])])
-    tensor = made.node("Gemm", [tensor, made.constant((CLASSES, channels), 0.3), made.constant((CLASSES,))], transB=1)
-    made.node("Softmax", [tensor], output="answer")
-    return made.model()
+    return made.classifier(tensor, channels)
 
 
 def first_step(model):
