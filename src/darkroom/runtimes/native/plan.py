@@ -24,6 +24,7 @@ from darkroom.runtimes.native.structures import (
     LANES,
     LARGEST,
     MEAN,
+    MOST_REST,
     PHOTO,
     Epilogue,
     Other,
@@ -32,9 +33,6 @@ from darkroom.runtimes.native.structures import (
 )
 
 MAX_PACKED = 1 << 31  # bytes
-MOST_REST = (
-    8  # rows of a window, rows to the one below, bytes to the one beside it, where a byte of each row is left over
-)
 MAX_LEVEL = 1 << 31  # what is rounded is a whole number of 32 bits before it saturates
 
 

@@ -12,6 +12,7 @@ LINE = 64  # bytes that weights and planes begin at a multiple of
 WIDTHS = {BYTES: 1, SIGNED: 1, FLOATS: 4, SHORTS: 2}
 LIMITS = {BYTES: (0, 255), SIGNED: (-128, 127), SHORTS: (-32768, 32767)}
 MOST_CHANNELS = 4  # of a photo
+MOST_REST = 8  # rows of a window that leave a byte over each; rows, and bytes, from one such window to the next
 
 
 class Output(ctypes.Structure):
