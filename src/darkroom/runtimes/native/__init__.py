@@ -24,8 +24,9 @@ _BUILT = Path(__file__).with_name(f"_native{EXTENSION_SUFFIXES[0]}")  # what `im
 _POINTER = ctypes.c_void_p
 _CALLS: dict[str, tuple[list[Any], Any]] = {
     "darkroom_network_able": ([], ctypes.c_int),
+    "darkroom_network_has_matrices": ([], ctypes.c_int),
     "darkroom_network_step_bytes": ([], ctypes.c_int64),
-    "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int, ctypes.c_int64], _POINTER),
+    "darkroom_network_new": ([_POINTER, ctypes.c_int64, ctypes.c_int, ctypes.c_int64, ctypes.c_int], _POINTER),
     "darkroom_network_free": ([_POINTER], None),
     "darkroom_network_run": ([*[_POINTER] * 3, *[ctypes.c_int64] * 3], None),
 }
@@ -63,3 +64,9 @@ def able() -> bool:
     """Whether the library is there and this processor has what its kernels are made for."""
     native = library()
     return native is not None and bool(native.darkroom_network_able())
+
+
+@functools.cache
+def has_matrices() -> bool:
+    """Whether the processor multiplies matrices of bytes (AMX) and the system lets this process."""
+    return able() and bool(library().darkroom_network_has_matrices())

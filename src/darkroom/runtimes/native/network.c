@@ -52,11 +52,13 @@ int darkroom_network_able(void) {
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
 }
 
+int darkroom_network_has_matrices(void) { return has_matrices(); }
+
 int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
 
 /* A thread takes its own blocks first, so that it finds in its cache what it wrote in the step before, then others'.
  * One that comes late, or not at all, leaves its blocks to the others. */
-static void run_step(const Network *n, int64_t step, int me) {
+static void run_step(const Network *n, int64_t step, int me, Setup *setup) {
     const Step *s = n->steps + step;
     const Division *d = n->divisions + step;
     Progress *progress = n->progress + step;
@@ -67,7 +69,7 @@ static void run_step(const Network *n, int64_t step, int me) {
             if (block >= range->end) break;
             const int more = s->kind == CONVOLUTION && block + 1 < range->end;
             const int8_t *next = more ? begins_with(s, d, block + 1) : n->next[step * n->threads + me];
-            do_block(&n->call, s, d, block, (Own){n->scratch + me * n->scratch_bytes, 0, next});
+            do_block(&n->call, s, d, block, (Own){setup, n->scratch + me * n->scratch_bytes, 0, next});
             __atomic_fetch_sub(&progress->left, 1, __ATOMIC_RELEASE);
         }
     }
@@ -79,7 +81,9 @@ static void run_step(const Network *n, int64_t step, int me) {
 }
 
 static void run_steps(const Network *n, int me) {
-    for (int64_t step = 0; step < n->count; step++) run_step(n, step, me);
+    Setup setup = {0, 0};
+    for (int64_t step = 0; step < n->count; step++) run_step(n, step, me, &setup);
+    set_down(&setup);
 }
 
 typedef struct {
@@ -224,7 +228,8 @@ static Network *give_up(Network *n) {
     return 0;
 }
 
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities) {
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities, int matrices) {
+    matrices = matrices && has_matrices();
     Network *n = threads > 0 && threads <= MOST_THREADS ? lines(1, sizeof *n) : 0;
     if (!n) return 0;
     pthread_mutex_init(&n->lock, 0);
@@ -246,7 +251,7 @@ Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int
     n->scratch = lines(threads, n->scratch_bytes);
     if (!n->scratch) return give_up(n);
     for (int64_t step = 0; step < count; step++) {
-        n->divisions[step] = divide(steps + step, threads);
+        n->divisions[step] = divide(steps + step, threads, matrices);
         const int floats = steps[step].input_type == (steps[step].kind == DEPTHWISE ? SHORTS : FLOATS);
         n->divisions[step].finish = finish_of(&steps[step].end, floats);
     }
@@ -272,8 +277,11 @@ void darkroom_network_free(Network *n) {
 #else
 
 int darkroom_network_able(void) { return 0; }
+int darkroom_network_has_matrices(void) { return 0; }
 int64_t darkroom_network_step_bytes(void) { return sizeof(Step); }
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities) { return 0; }
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities, int matrices) {
+    return 0;
+}
 void darkroom_network_free(Network *network) {}
 void darkroom_network_run(Network *network, const uint8_t *photos, float *answers, int64_t count, int64_t bytes,
                           int64_t apart) {}

@@ -77,12 +77,15 @@ typedef struct Network Network;
 /* Whether this processor can run any. */
 int darkroom_network_able(void);
 
+/* Whether it has matrices (AMX), and the system lets this process use them. */
+int darkroom_network_has_matrices(void);
+
 /* What a Step measures here, for those who lay it out by hand. */
 int64_t darkroom_network_step_bytes(void);
 
 /* The steps are copied, what they point to is not. So many numbers of the answer become probabilities, by a softmax: 0
- * for none. NULL where there is no memory or no thread to be had. */
-Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities);
+ * for none. `matrices`: whether to use them. NULL where there is no memory or no thread to be had. */
+Network *darkroom_network_new(const Step *steps, int64_t count, int threads, int64_t probabilities, int matrices);
 
 void darkroom_network_free(Network *network);
 

@@ -14,7 +14,7 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,prfchw")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-enum { LANES = 16, MOST_PIXELS = 7, MOST_GROUPS = 2, MOST_VECTORS = 2, LINE = 64 };
+enum { LANES = 16, MOST_PIXELS = 7, MOST_IN_GROUP = 16, MOST_GROUPS = 2, MOST_VECTORS = 2, LINE = 64 };
 enum { REST_BYTES = 8 }; /* of a window: one for each of its rows */
 
 /* Windows reach beyond the edges of a map, where zeros lie: nothing has to be multiplied there. Of each group the rows
@@ -31,12 +31,13 @@ typedef struct {
     const char *ahead; /* weights that are needed soon */
     int64_t pixel, window_row;
     int window, run;
-    Reach reach; /* of sums of bytes and shorts */
+    Reach reach;           /* of sums of bytes and shorts */
+    int first, end, words; /* of matrices: the rows of the window that count, words of one matrix */
     int rest;
     const char *rest_of[MOST_GROUPS]; /* of each group's first pixel; the next one's is REST_BYTES behind */
 } Products;
 
-typedef int32_t Sums[MOST_GROUPS][MOST_PIXELS][MOST_VECTORS][LANES] __attribute__((aligned(64)));
+typedef int32_t Sums[MOST_GROUPS][MOST_IN_GROUP][MOST_VECTORS][LANES] __attribute__((aligned(64)));
 
 INLINE __m512i four_bytes(const char *address) {
     int32_t bytes;

@@ -89,7 +89,7 @@ class _Context:
         arena = planned.arena()
         steps = planned.steps(arena)
         softened = answers if probabilities else 0
-        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened)
+        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened, native.has_matrices())
         if not self.network:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
         self._run, self._answers = native.entry(), answers

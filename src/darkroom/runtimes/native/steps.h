@@ -8,6 +8,7 @@
 
 #include "depthwise.h"
 #include "lookup.h"
+#include "matrices.h"
 #include "rest.h"
 
 enum { BLOCKS_A_THREAD = 7 };            /* divides most maps, so that blocks are alike */
@@ -25,6 +26,8 @@ typedef struct {
     int rows, parts, pairs, slices;
     int near;        /* rows that are finished before others */
     int wide, words; /* of a window, where what lies beyond the edges need not be multiplied: columns, words of one */
+    int matrix;      /* words that are multiplied at once; 0: not by matrices */
+    int most;        /* pixels of a group */
     Finish finish;
 } Division;
 
@@ -60,9 +63,10 @@ typedef struct {
     const char *rest;
 } Groups;
 
-/* What a thread has for itself while it works on a block: memory, what windows leave over, and the weights that it
- * reads after it. */
+/* What a thread has for itself while it works on a block: its registers, memory, what windows leave over, and the
+ * weights that it reads after it. */
 typedef struct {
+    Setup *setup;
     char *scratch;
     const char *rest;
     const int8_t *next;
@@ -94,7 +98,7 @@ static void settle(const Step *s, Reach *r, int groups) {
 
 /* `soon`: weights that are read after these, fetched while the first four tiles are computed. */
 TARGET static void convolve_groups(const Call *call, const Step *s, const Division *d, Groups g, int row, int rows,
-                                   int pair, const int8_t *soon) {
+                                   int pair, const int8_t *soon, Setup *setup) {
     const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
     Products p = {.weights = weights_of(s, pair),
                   .pixel = s->input_pixel,
@@ -102,10 +106,12 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
                   .window = s->window,
                   .run = s->run,
                   .rest = s->rest,
+                  .words = d->matrix,
                   .ahead = (const char *)soon};
     Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
     Places at;
     Sums sums;
+    if (d->matrix) set_up(setup, g.pixels, d->matrix);
     for (int k = 0, y = row, x = g.column, end = g.column + g.of * g.pixels; k < count; k += MOST_GROUPS) {
         tile.groups = smaller(MOST_GROUPS, count - k);
         int edges = INSIDE, rows_of[MOST_GROUPS], columns_of[MOST_GROUPS];
@@ -123,7 +129,12 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
             for (int i = 0; i < tile.groups; i++) reach(s, d, &p.reach, i, rows_of[i], columns_of[i], g.pixels);
             settle(s, &p.reach, tile.groups);
         }
-        KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
+        if (d->matrix) {
+            p.first = edges ? smaller(p.reach.first[0], p.reach.first[tile.groups - 1]) : 0;
+            p.end = edges ? larger(p.reach.end[0], p.reach.end[tile.groups - 1]) : s->window;
+            MATRIX_KERNELS[tile.groups - 1][vectors - 1](&p, sums);
+        } else
+            KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
         p.ahead += weights_of_pair(s) / 4;
         d->finish(&s->end, sums, tile, &at);
     }
@@ -133,15 +144,15 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
  * and added to it, stays in the nearest cache while all channels get their turn. */
 TARGET static void convolve_rows(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
                                  int pairs, Own own) {
-    const int of = parts_of(s->columns, MOST_PIXELS), least = s->columns / of, more = s->columns % of;
+    const int of = parts_of(s->columns, d->most), least = s->columns / of, more = s->columns % of;
     Groups wide = {least + 1, more, 0, own.rest}, narrow = {least, of - more, more * (least + 1), own.rest};
     for (int end = row + rows, high; row < end; row += high) {
         high = smaller(d->near, end - row);
         for (int k = pair; k < pair + pairs; k++) {
             const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
             const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
-            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon);
-            convolve_groups(call, s, d, narrow, row, high, k, soon);
+            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon, own.setup);
+            convolve_groups(call, s, d, narrow, row, high, k, soon, own.setup);
         }
         if (s->rest) wide.rest = narrow.rest += high * rest_of_row(s);
     }
@@ -153,7 +164,7 @@ TARGET static void convolve(const Call *call, const Step *s, const Division *d, 
     for (int end = row + rows, some; row < end; row += some) {
         some = smaller(together, end - row);
         const char *rest = s->rest ? gather_rest(s, row, some, own.scratch) : 0;
-        const Own mine = {own.scratch, rest, row + some < end ? weights_of(s, pair) : own.next};
+        const Own mine = {own.setup, own.scratch, rest, row + some < end ? weights_of(s, pair) : own.next};
         convolve_rows(call, s, d, row, some, pair, pairs, mine);
     }
 }
@@ -294,11 +305,13 @@ static Division divide_convolution(const Step *s, int wanted, int rows) {
     return (Division){high, parts_of(s->rows, high), each, parts_of(pairs, each), high};
 }
 
-static Division divide(const Step *s, int threads) {
+static Division divide(const Step *s, int threads, int matrices) {
     const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
     if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
     if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
     Division d = divide_convolution(s, wanted, rows);
+    d.matrix = matrices && s->input_type == BYTES && !s->rest ? matrix_words(s->run) : 0;
+    d.most = d.matrix ? MOST_IN_GROUP : MOST_PIXELS;
     if (s->input_columns && s->input_type != FLOATS) {
         d.words = s->window_pixel / 4;
         d.wide = s->run / d.words;
