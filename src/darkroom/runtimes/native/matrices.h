@@ -68,6 +68,8 @@ MATRICES inline __attribute__((always_inline)) void multiply_matrices(const Prod
                                                                       const int vectors) {
     const int64_t line = vectors * LINE, apart = MOST_VECTORS * LINE;
     const int8_t *weights = p->weights + p->first * p->run * line;
+    const char *ahead = p->ahead;
+    const int fetched = p->fetched;
     _tile_zero(0);
     if (vectors > 1) _tile_zero(1);
     if (groups > 1) _tile_zero(2);
@@ -75,6 +77,7 @@ MATRICES inline __attribute__((always_inline)) void multiply_matrices(const Prod
     for (int row = p->first; row < p->end; row++)
         for (int at = 0; at < p->run; at += p->words, weights += p->words * line) {
             const int64_t from = row * p->window_row + 4 * at;
+            for (int k = 0; k < fetched; k++, ahead += LINE) _mm_prefetch(ahead, _MM_HINT_T1);
             _tile_loadd(6, weights, line);
             _tile_loadd(4, p->input[0] + from, p->pixel);
             _tile_dpbusd(0, 4, 6);

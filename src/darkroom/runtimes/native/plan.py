@@ -59,11 +59,12 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """``memory``: weights and numbers, for all contexts."""
+    """``memory``: weights and numbers, for all contexts. ``matrices``: whether the processor's are used."""
 
     layers: Sequence[Packed]
     memory: Memory
     planes: Planes
+    matrices: bool
 
     def arena(self) -> Memory:
         """Tensors of one context, their borders filled."""
@@ -109,7 +110,7 @@ class Plan:
             window_row=form.row,
             window_pixel=form.pixel,
             window=window.rows,
-            **_words(layer),
+            **_words(layer, self.matrices),
             input_type=layer.input.kind,
             **_edges(window, form),
             weights=self.memory.address + packed.weights,
@@ -203,12 +204,12 @@ class Plan:
         return arena + self.planes.offsets[stored.name]
 
 
-def _words(layer: Convolution) -> dict[str, int]:
+def _words(layer: Convolution, matrices: bool) -> dict[str, int]:
     """Of a row of the window, and of what all its rows leave over."""
     columns, channels = layer.window.columns, layer.input.padded
     if layer.alone:
         return {"run": columns}
-    if _leaves_one(layer):
+    if not matrices and _leaves_one(layer):
         return {"run": columns * channels // WORD, "rest": rest_of(layer.window.rows)}
     return {"run": run_of(columns, channels, GROUPS[layer.input.kind])}
 
@@ -234,17 +235,17 @@ def _edges(window: Window, form: Form) -> dict[str, int]:
     }
 
 
-def make(layers: Sequence[Layer]) -> Plan:
-    """Packs. Raises Unsupported."""
+def make(layers: Sequence[Layer], matrices: bool = False) -> Plan:
+    """Packs, for the processor's matrices or without them. Raises Unsupported."""
     arranged = planes.arrange(layers)
     pack = Pack()
-    packed = [_packed(pack, layer) for layer in layers]
+    packed = [_packed(pack, layer, matrices) for layer in layers]
     if pack.size > MAX_PACKED:
         raise Unsupported(f"its weights take {pack.size} bytes")
-    return Plan(packed, pack.lay(), arranged)
+    return Plan(packed, pack.lay(), arranged, matrices)
 
 
-def _packed(pack: Pack, layer: Layer) -> Packed:
+def _packed(pack: Pack, layer: Layer, matrices: bool) -> Packed:
     if isinstance(layer, Photo):
         return Packed(layer, pack.array(layer.table))
     if isinstance(layer, Largest):
@@ -252,7 +253,7 @@ def _packed(pack: Pack, layer: Layer) -> Packed:
     ending = folding.fold(layer.ending)
     if layer.input.kind != FLOATS and folding.reach(ending, _most(layer)) >= MAX_LEVEL:
         raise Unsupported("it has scales or shifts that leave the range of 32 bits")
-    weights = _weights(pack, layer) if isinstance(layer, Convolution) else 0
+    weights = _weights(pack, layer, matrices) if isinstance(layer, Convolution) else 0
     first = None if ending.first_as_is else _pair(pack, ending.first.affine.scale, ending.first.affine.shift)
     second = _pair(pack, ending.second.affine.scale, ending.second.affine.shift) if ending.second else None
     least = None if ending.least is None else pack.numbers(ending.least)
@@ -270,10 +271,10 @@ def _most(layer: Convolution | Mean) -> float:
     return float(MAX_SUM) if layer.weight.dtype == np.int16 else farthest * 128 * layer.weight[0].size
 
 
-def _weights(pack: Pack, layer: Convolution) -> int:
+def _weights(pack: Pack, layer: Convolution, matrices: bool) -> int:
     if layer.alone:
         return pack.windows(layer.weight)
-    return pack.weights(layer.weight, layer.input.padded, _leaves_one(layer))
+    return pack.weights(layer.weight, layer.input.padded, not matrices and _leaves_one(layer))
 
 
 def _pair(pack: Pack, scale: np.ndarray, shift: np.ndarray) -> tuple[int, int]:

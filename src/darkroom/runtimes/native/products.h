@@ -32,7 +32,8 @@ typedef struct {
     int64_t pixel, window_row;
     int window, run;
     Reach reach;           /* of sums of bytes and shorts */
-    int first, end, words; /* of matrices: the rows of the window that count, words of one matrix */
+    /* of matrices: the rows of the window that count, words of one matrix, lines ahead that it fetches */
+    int first, end, words, fetched;
     int rest;
     const char *rest_of[MOST_GROUPS]; /* of each group's first pixel; the next one's is REST_BYTES behind */
 } Products;

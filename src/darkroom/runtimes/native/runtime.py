@@ -74,7 +74,7 @@ def _planned(artifact: Compiled, precision: str, in_shorts: bool) -> tuple[Netwo
     share = share_in_float(network.layers)
     if share > MOST_IN_FLOAT or (share and precision == BFLOAT16):
         raise Unsupported(f"{share:.0%} of its work is in float, which other engines do as fast, or in bf16")
-    return network, plan.make(network.layers)
+    return network, plan.make(network.layers, native.has_matrices())
 
 
 class _Context:
@@ -89,7 +89,7 @@ class _Context:
         arena = planned.arena()
         steps = planned.steps(arena)
         softened = answers if probabilities else 0
-        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened, native.has_matrices())
+        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened, planned.matrices)
         if not self.network:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
         self._run, self._answers = native.entry(), answers

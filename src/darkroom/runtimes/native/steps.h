@@ -21,6 +21,12 @@ typedef struct {
     LookUp look_up;
 } Call;
 
+/* A map as one long row, what lies between the ends of its rows and the beginnings of the next included: `pitch` pixels
+ * from row to row, 0 where that is of no use. `joined`: nothing lies between. */
+typedef struct {
+    int pitch, joined;
+} Flat;
+
 /* How a step is divided: `parts` times so many rows, by `slices` of so many pairs of vectors. */
 typedef struct {
     int rows, parts, pairs, slices;
@@ -28,6 +34,7 @@ typedef struct {
     int wide, words; /* of a window, where what lies beyond the edges need not be multiplied: columns, words of one */
     int matrix;      /* words that are multiplied at once; 0: not by matrices */
     int most;        /* pixels of a group */
+    Flat flat;
     Finish finish;
 } Division;
 
@@ -111,7 +118,10 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
     Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
     Places at;
     Sums sums;
-    if (d->matrix) set_up(setup, g.pixels, d->matrix);
+    if (d->matrix) {
+        set_up(setup, g.pixels, d->matrix);
+        p.fetched = d->slices > 1 ? parts_of(d->matrix * vectors, 4) : 0;
+    }
     for (int k = 0, y = row, x = g.column, end = g.column + g.of * g.pixels; k < count; k += MOST_GROUPS) {
         tile.groups = smaller(MOST_GROUPS, count - k);
         int edges = INSIDE, rows_of[MOST_GROUPS], columns_of[MOST_GROUPS];
@@ -140,6 +150,55 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
     }
 }
 
+/* So many positions of a flat map from `first` on; those that are pixels. */
+TARGET static void finish_flat(const Call *call, const Step *s, const Division *d, Tile tile, int row, int first,
+                               int count, int32_t (*sums)[MOST_VECTORS][LANES]) {
+    Places at;
+    for (int done = 0; done < count;) {
+        const int position = first + done, column = position % d->flat.pitch;
+        tile.pixels = smaller(d->flat.joined ? count : s->columns - column, count - done);
+        if (tile.pixels > 0) {
+            place(call, &s->end, &at, 0, row + position / d->flat.pitch, column);
+            d->finish(&s->end, (void *)(sums + done), tile, &at);
+            done += tile.pixels;
+        } else
+            done += d->flat.pitch - column;
+    }
+}
+
+/* All positions of some rows, by groups of one size, the last of which may begin before the one before it ends. */
+TARGET static void convolve_flat(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
+                                 const int8_t *soon, Setup *setup) {
+    const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1;
+    const int count = (rows - 1) * d->flat.pitch + s->columns, of = parts_of(count, d->most);
+    const int size = parts_of(count, of), calls = parts_of(of, MOST_GROUPS);
+    Products p = {.weights = weights_of(s, pair),
+                  .pixel = s->input_pixel,
+                  .window_row = s->window_row,
+                  .run = s->run,
+                  .end = s->window,
+                  .words = d->matrix,
+                  .fetched = d->slices > 1 ? parts_of(d->matrix * vectors, calls) : 0,
+                  .ahead = (const char *)soon};
+    Sums sums;
+    set_up(setup, size, d->matrix);
+    for (int k = 0; k < of; k += MOST_GROUPS) {
+        const int groups = smaller(MOST_GROUPS, of - k);
+        int begin[MOST_GROUPS];
+        for (int i = 0; i < groups; i++) {
+            begin[i] = smaller((k + i) * size, count - size);
+            p.input[i] = s->input + row * s->input_row + begin[i] * s->input_pixel;
+        }
+        MATRIX_KERNELS[groups - 1][vectors - 1](&p, sums);
+        p.ahead += weights_of_pair(s) / calls;
+        for (int i = 0; i < groups; i++) {
+            const Tile tile = {1, 0, vectors, (int64_t)pair * MOST_VECTORS * LANES};
+            const int known = (k + i) * size - begin[i];
+            finish_flat(call, s, d, tile, row, begin[i] + known, size - known, sums[i] + known);
+        }
+    }
+}
+
 /* Rows are cut into groups of two sizes that differ by one. So few rows are finished at a time that what is written,
  * and added to it, stays in the nearest cache while all channels get their turn. */
 TARGET static void convolve_rows(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
@@ -151,6 +210,10 @@ TARGET static void convolve_rows(const Call *call, const Step *s, const Division
         for (int k = pair; k < pair + pairs; k++) {
             const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
             const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
+            if (d->flat.pitch) {
+                convolve_flat(call, s, d, row, high, k, soon, own.setup);
+                continue;
+            }
             if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon, own.setup);
             convolve_groups(call, s, d, narrow, row, high, k, soon, own.setup);
         }
@@ -305,6 +368,20 @@ static Division divide_convolution(const Step *s, int wanted, int rows) {
     return (Division){high, parts_of(s->rows, high), each, parts_of(pairs, each), high};
 }
 
+static int is_joined(const Step *s, int64_t row, int64_t pixel, int type) { return !type || row == s->columns * pixel; }
+
+/* Where that makes fewer groups. */
+static Flat flat_of(const Step *s, int most) {
+    const Epilogue *e = &s->end;
+    const int pitch = s->input_row / s->input_pixel, whole = (s->rows - 1) * pitch + s->columns;
+    if (s->input_row % s->input_pixel || s->rows == 1) return (Flat){0, 0};
+    if (8 * parts_of(whole, most) > 7 * s->rows * parts_of(s->columns, most)) return (Flat){0, 0};
+    const int joined = is_joined(s, e->first.row, e->first.pixel, e->first.type) &&
+                       is_joined(s, e->second.row, e->second.pixel, e->second.type) &&
+                       is_joined(s, e->other.row, e->other.pixel, e->other.type);
+    return (Flat){pitch, joined && pitch == s->columns};
+}
+
 static Division divide(const Step *s, int threads, int matrices) {
     const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
     if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
@@ -312,6 +389,7 @@ static Division divide(const Step *s, int threads, int matrices) {
     Division d = divide_convolution(s, wanted, rows);
     d.matrix = matrices && s->input_type == BYTES && !s->rest ? matrix_words(s->run) : 0;
     d.most = d.matrix ? MOST_IN_GROUP : MOST_PIXELS;
+    if (d.matrix) d.flat = flat_of(s, d.most);
     if (s->input_columns && s->input_type != FLOATS) {
         d.words = s->window_pixel / 4;
         d.wide = s->run / d.words;
