@@ -12,7 +12,7 @@
 
 enum { MATRIX_ROWS = 16, MATRIX_WORDS = 16, FEWEST_WORDS = 4 };
 
-/* What the registers of a thread are set up for; 0 rows: nothing. */
+/* What the registers of a thread are set up for; 0 pixels: nothing. */
 typedef struct {
     int pixels, words;
 } Setup;

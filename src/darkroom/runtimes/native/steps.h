@@ -4,64 +4,12 @@
 #define DARKROOM_STEPS
 
 #include <math.h>
-#include <string.h>
 
 #include "depthwise.h"
-#include "lookup.h"
-#include "matrices.h"
-#include "rest.h"
+#include "matrix_steps.h"
 
 enum { BLOCKS_A_THREAD = 7 };            /* divides most maps, so that blocks are alike */
 enum { NEAR = 1 << 14, KEPT = 1 << 19 }; /* bytes that the nearest cache keeps beside others, and that a core's keeps */
-
-/* What differs from call to call. */
-typedef struct {
-    const uint8_t *photo;
-    char *answer;
-    LookUp look_up;
-} Call;
-
-/* A map as one long row, what lies between the ends of its rows and the beginnings of the next included: `pitch` pixels
- * from row to row, 0 where that is of no use. `joined`: nothing lies between. */
-typedef struct {
-    int pitch, joined;
-} Flat;
-
-/* How a step is divided: `parts` times so many rows, by `slices` of so many pairs of vectors. */
-typedef struct {
-    int rows, parts, pairs, slices;
-    int near;        /* rows that are finished before others */
-    int wide, words; /* of a window, where what lies beyond the edges need not be multiplied: columns, words of one */
-    int matrix;      /* words that are multiplied at once; 0: not by matrices */
-    int most;        /* pixels of a group */
-    Flat flat;
-    Finish finish;
-} Division;
-
-static int smaller(int a, int b) { return a < b ? a : b; }
-
-static int larger(int a, int b) { return a > b ? a : b; }
-
-static int parts_of(int whole, int part) { return (whole + part - 1) / part; }
-
-/* Of a pair of vectors, in bytes. */
-static int64_t weights_of_pair(const Step *s) { return ((int64_t)s->window * s->run + s->rest) * MOST_VECTORS * LINE; }
-
-static const int8_t *weights_of(const Step *s, int pair) {
-    return (const int8_t *)s->weights + pair * weights_of_pair(s);
-}
-
-static char *output_at(const Call *call, const Output *o, int row, int column) {
-    if (!o->type) return 0;
-    return (o->data ? o->data : call->answer) + row * o->row + column * o->pixel;
-}
-
-static void place(const Call *call, const Epilogue *e, Places *at, int group, int row, int column) {
-    const Other *o = &e->other;
-    at->first[group] = output_at(call, &e->first, row, column);
-    at->second[group] = output_at(call, &e->second, row, column);
-    at->other[group] = o->type ? o->data + row * o->row + column * o->pixel : 0;
-}
 
 /* Pixels beside each other that are computed at once: `of` such groups in a row, from `column` on. `rest`: that of the
  * first of the rows. */
@@ -69,15 +17,6 @@ typedef struct {
     int pixels, of, column;
     const char *rest;
 } Groups;
-
-/* What a thread has for itself while it works on a block: its registers, memory, what windows leave over, and the
- * weights that it reads after it. */
-typedef struct {
-    Setup *setup;
-    char *scratch;
-    const char *rest;
-    const int8_t *next;
-} Own;
 
 /* Whether a window of the group reaches beyond an edge: then one of the distances is negative. */
 static inline int is_beyond(const Step *s, const Division *d, int row, int column, int pixels) {
@@ -105,7 +44,7 @@ static void settle(const Step *s, Reach *r, int groups) {
 
 /* `soon`: weights that are read after these, fetched while the first four tiles are computed. */
 TARGET static void convolve_groups(const Call *call, const Step *s, const Division *d, Groups g, int row, int rows,
-                                   int pair, const int8_t *soon, Setup *setup) {
+                                   int pair, const int8_t *soon) {
     const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
     Products p = {.weights = weights_of(s, pair),
                   .pixel = s->input_pixel,
@@ -113,15 +52,10 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
                   .window = s->window,
                   .run = s->run,
                   .rest = s->rest,
-                  .words = d->matrix,
                   .ahead = (const char *)soon};
     Tile tile = {0, g.pixels, vectors, (int64_t)pair * MOST_VECTORS * LANES};
     Places at;
     Sums sums;
-    if (d->matrix) {
-        set_up(setup, g.pixels, d->matrix);
-        p.fetched = d->slices > 1 ? parts_of(d->matrix * vectors, 4) : 0;
-    }
     for (int k = 0, y = row, x = g.column, end = g.column + g.of * g.pixels; k < count; k += MOST_GROUPS) {
         tile.groups = smaller(MOST_GROUPS, count - k);
         int edges = INSIDE, rows_of[MOST_GROUPS], columns_of[MOST_GROUPS];
@@ -139,63 +73,9 @@ TARGET static void convolve_groups(const Call *call, const Step *s, const Divisi
             for (int i = 0; i < tile.groups; i++) reach(s, d, &p.reach, i, rows_of[i], columns_of[i], g.pixels);
             settle(s, &p.reach, tile.groups);
         }
-        if (d->matrix) {
-            p.first = edges ? smaller(p.reach.first[0], p.reach.first[tile.groups - 1]) : 0;
-            p.end = edges ? larger(p.reach.end[0], p.reach.end[tile.groups - 1]) : s->window;
-            MATRIX_KERNELS[tile.groups - 1][vectors - 1](&p, sums);
-        } else
-            KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
+        KERNELS[s->input_type][edges][tile.groups - 1][vectors - 1][g.pixels](&p, sums);
         p.ahead += weights_of_pair(s) / 4;
         d->finish(&s->end, sums, tile, &at);
-    }
-}
-
-/* So many positions of a flat map from `first` on; those that are pixels. */
-TARGET static void finish_flat(const Call *call, const Step *s, const Division *d, Tile tile, int row, int first,
-                               int count, int32_t (*sums)[MOST_VECTORS][LANES]) {
-    Places at;
-    for (int done = 0; done < count;) {
-        const int position = first + done, column = position % d->flat.pitch;
-        tile.pixels = smaller(d->flat.joined ? count : s->columns - column, count - done);
-        if (tile.pixels > 0) {
-            place(call, &s->end, &at, 0, row + position / d->flat.pitch, column);
-            d->finish(&s->end, (void *)(sums + done), tile, &at);
-            done += tile.pixels;
-        } else
-            done += d->flat.pitch - column;
-    }
-}
-
-/* All positions of some rows, by groups of one size, the last of which may begin before the one before it ends. */
-TARGET static void convolve_flat(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
-                                 const int8_t *soon, Setup *setup) {
-    const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1;
-    const int count = (rows - 1) * d->flat.pitch + s->columns, of = parts_of(count, d->most);
-    const int size = parts_of(count, of), calls = parts_of(of, MOST_GROUPS);
-    Products p = {.weights = weights_of(s, pair),
-                  .pixel = s->input_pixel,
-                  .window_row = s->window_row,
-                  .run = s->run,
-                  .end = s->window,
-                  .words = d->matrix,
-                  .fetched = d->slices > 1 ? parts_of(d->matrix * vectors, calls) : 0,
-                  .ahead = (const char *)soon};
-    Sums sums;
-    set_up(setup, size, d->matrix);
-    for (int k = 0; k < of; k += MOST_GROUPS) {
-        const int groups = smaller(MOST_GROUPS, of - k);
-        int begin[MOST_GROUPS];
-        for (int i = 0; i < groups; i++) {
-            begin[i] = smaller((k + i) * size, count - size);
-            p.input[i] = s->input + row * s->input_row + begin[i] * s->input_pixel;
-        }
-        MATRIX_KERNELS[groups - 1][vectors - 1](&p, sums);
-        p.ahead += weights_of_pair(s) / calls;
-        for (int i = 0; i < groups; i++) {
-            const Tile tile = {1, 0, vectors, (int64_t)pair * MOST_VECTORS * LANES};
-            const int known = (k + i) * size - begin[i];
-            finish_flat(call, s, d, tile, row, begin[i] + known, size - known, sums[i] + known);
-        }
     }
 }
 
@@ -203,19 +83,15 @@ TARGET static void convolve_flat(const Call *call, const Step *s, const Division
  * and added to it, stays in the nearest cache while all channels get their turn. */
 TARGET static void convolve_rows(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
                                  int pairs, Own own) {
-    const int of = parts_of(s->columns, d->most), least = s->columns / of, more = s->columns % of;
+    const int of = parts_of(s->columns, MOST_PIXELS), least = s->columns / of, more = s->columns % of;
     Groups wide = {least + 1, more, 0, own.rest}, narrow = {least, of - more, more * (least + 1), own.rest};
     for (int end = row + rows, high; row < end; row += high) {
         high = smaller(d->near, end - row);
         for (int k = pair; k < pair + pairs; k++) {
             const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
             const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
-            if (d->flat.pitch) {
-                convolve_flat(call, s, d, row, high, k, soon, own.setup);
-                continue;
-            }
-            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon, own.setup);
-            convolve_groups(call, s, d, narrow, row, high, k, soon, own.setup);
+            if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon);
+            convolve_groups(call, s, d, narrow, row, high, k, soon);
         }
         if (s->rest) wide.rest = narrow.rest += high * rest_of_row(s);
     }
@@ -343,7 +219,10 @@ static const int8_t *begins_with(const Step *s, const Division *d, int64_t block
 static void do_block(const Call *call, const Step *s, const Division *d, int64_t block, Own own) {
     const int slice = (int)(block / d->parts), row = (int)(block % d->parts) * d->rows;
     const int rows = smaller(d->rows, s->rows - row);
-    if (s->kind == CONVOLUTION)
+    if (d->matrix.words)
+        multiply_block(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs),
+                 own);
+    else if (s->kind == CONVOLUTION)
         convolve(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs),
                  own);
     else if (s->kind == DEPTHWISE)
@@ -368,28 +247,12 @@ static Division divide_convolution(const Step *s, int wanted, int rows) {
     return (Division){high, parts_of(s->rows, high), each, parts_of(pairs, each), high};
 }
 
-static int is_joined(const Step *s, int64_t row, int64_t pixel, int type) { return !type || row == s->columns * pixel; }
-
-/* Where that makes fewer groups. */
-static Flat flat_of(const Step *s, int most) {
-    const Epilogue *e = &s->end;
-    const int pitch = s->input_row / s->input_pixel, whole = (s->rows - 1) * pitch + s->columns;
-    if (s->input_row % s->input_pixel || s->rows == 1) return (Flat){0, 0};
-    if (8 * parts_of(whole, most) > 7 * s->rows * parts_of(s->columns, most)) return (Flat){0, 0};
-    const int joined = is_joined(s, e->first.row, e->first.pixel, e->first.type) &&
-                       is_joined(s, e->second.row, e->second.pixel, e->second.type) &&
-                       is_joined(s, e->other.row, e->other.pixel, e->other.type);
-    return (Flat){pitch, joined && pitch == s->columns};
-}
-
 static Division divide(const Step *s, int threads, int matrices) {
     const int wanted = threads == 1 ? 1 : threads * BLOCKS_A_THREAD, rows = parts_of(s->rows, wanted);
     if (s->kind == MEAN) return (Division){1, 1, 1, s->vectors, 1};
     if (s->kind != CONVOLUTION) return (Division){rows, parts_of(s->rows, rows), 1, 1, 1};
     Division d = divide_convolution(s, wanted, rows);
-    d.matrix = matrices && s->input_type == BYTES && !s->rest ? matrix_words(s->run) : 0;
-    d.most = d.matrix ? MOST_IN_GROUP : MOST_PIXELS;
-    if (d.matrix) d.flat = flat_of(s, d.most);
+    if (matrices) d.matrix = matrix_of(s);
     if (s->input_columns && s->input_type != FLOATS) {
         d.words = s->window_pixel / 4;
         d.wide = s->run / d.words;
