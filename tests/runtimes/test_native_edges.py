@@ -9,7 +9,10 @@ from darkroom.runtimes.native import chains, plan
 from darkroom.runtimes.native.simplify import simplify
 from tests.runtimes.quantised import Maker, answers, quantised, smooth, snapped, write
 
-pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
+pytestmark = [
+    pytest.mark.skipif(not native.able(), reason=native.NEEDS),
+    pytest.mark.usefixtures("kernels"),
+]
 
 
 def network(side, window, strides, pads, *, relu=True, channels=20):

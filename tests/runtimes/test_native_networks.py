@@ -27,7 +27,10 @@ from tests.runtimes.quantised import (
     write,
 )
 
-pytestmark = pytest.mark.skipif(not native.able(), reason=native.NEEDS)
+pytestmark = [
+    pytest.mark.skipif(not native.able(), reason=native.NEEDS),
+    pytest.mark.usefixtures("kernels"),
+]
 ONE = Settings(threads=1)
 
 NETWORKS = {

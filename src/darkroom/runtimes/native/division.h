@@ -3,8 +3,6 @@
 #ifndef DARKROOM_DIVISION
 #define DARKROOM_DIVISION
 
-#include <string.h>
-
 #include "epilogue.h"
 #include "lookup.h"
 #include "matrices.h"
@@ -18,8 +16,8 @@ typedef struct {
 } Call;
 
 /* How a step is multiplied by matrices, `words` at once; 0 words: by other kernels. A line of its output is a row, or
- * where `flat` all rows of a block as one, with what lies between the end of a row and the beginning of the next, `pitch`
- * pixels behind. `joined`: nothing lies between. */
+ * where `flat` all rows of a block as one, with what lies between the end of a row and the beginning of the next,
+ * `pitch` pixels behind. `joined`: nothing lies between. */
 typedef struct {
     int words, flat, pitch, joined;
 } Matrix;

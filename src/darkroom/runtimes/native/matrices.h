@@ -10,7 +10,7 @@
 
 #include "products.h"
 
-enum { MATRIX_ROWS = 16, MATRIX_WORDS = 16, FEWEST_WORDS = 4 };
+enum { MATRIX_WORDS = 16, FEWEST_WORDS = 4 };
 
 /* What the registers of a thread are set up for; 0 pixels: nothing. */
 typedef struct {
@@ -30,11 +30,10 @@ static int matrix_words(int run) {
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MATRICES                                                                                          \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,prfchw,amx-tile,amx-int8"))) \
-    static
+#define MATRICES \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,prfchw,amx-tile,amx-int8"))) static
 
-enum { HAS_TILES = 1 << 24, HAS_INT8 = 1 << 25 };  /* of leaf 7, in edx */
+enum { HAS_TILES = 1 << 24, HAS_INT8 = 1 << 25 }; /* of leaf 7, in edx */
 enum { REQUEST_STATE = 0x1023, TILE_STATE = 18 }; /* of arch_prctl: a process asks before it has the registers */
 
 static int has_matrices(void) {
@@ -96,17 +95,17 @@ MATRICES inline __attribute__((always_inline)) void multiply_matrices(const Prod
     if (groups > 1 && vectors > 1) _tile_stored(3, out[1][0][1], apart);
 }
 
-#define MATRIX_KERNEL(groups, vectors)                                                      \
-    MATRICES void multiply_matrices_##groups##_##vectors(const Products *p, Sums out) {     \
-        multiply_matrices(p, out, groups, vectors);                                         \
+#define MATRIX_KERNEL(groups, vectors)                                                  \
+    MATRICES void multiply_matrices_##groups##_##vectors(const Products *p, Sums out) { \
+        multiply_matrices(p, out, groups, vectors);                                     \
     }
 MATRIX_KERNEL(1, 1)
 MATRIX_KERNEL(1, 2)
 MATRIX_KERNEL(2, 1)
 MATRIX_KERNEL(2, 2)
 
-static const Kernel MATRIX_KERNELS[MOST_GROUPS][MOST_VECTORS] = {
-    {multiply_matrices_1_1, multiply_matrices_1_2}, {multiply_matrices_2_1, multiply_matrices_2_2}};
+static const Kernel MATRIX_KERNELS[MOST_GROUPS][MOST_VECTORS] = {{multiply_matrices_1_1, multiply_matrices_1_2},
+                                                                 {multiply_matrices_2_1, multiply_matrices_2_2}};
 
 #else /* compilers that do not know the instructions */
 

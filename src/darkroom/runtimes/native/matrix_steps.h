@@ -5,9 +5,7 @@
 
 #include "division.h"
 
-static int is_joined(const Step *s, int64_t row, int64_t pixel, int type) {
-    return !type || row == s->columns * pixel;
-}
+static int is_joined(const Step *s, int64_t row, int64_t pixel, int type) { return !type || row == s->columns * pixel; }
 
 /* Flat where that makes fewer groups. */
 static Matrix matrix_of(const Step *s) {

@@ -31,7 +31,7 @@ typedef struct {
     const char *ahead; /* weights that are needed soon */
     int64_t pixel, window_row;
     int window, run;
-    Reach reach;           /* of sums of bytes and shorts */
+    Reach reach; /* of sums of bytes and shorts */
     /* of matrices: the rows of the window that count, words of one matrix, lines ahead that it fetches */
     int first, end, words, fetched;
     int rest;

@@ -89,7 +89,8 @@ class _Context:
         arena = planned.arena()
         steps = planned.steps(arena)
         softened = answers if probabilities else 0
-        self.network = library.darkroom_network_new(ctypes.addressof(steps), len(steps), threads, softened, planned.matrices)
+        shape = (ctypes.addressof(steps), len(steps), threads, softened, planned.matrices)
+        self.network = library.darkroom_network_new(*shape)
         if not self.network:
             raise Unsupported(f"there is no memory for the model, or there are not {threads} threads to be had")
         self._run, self._answers = native.entry(), answers

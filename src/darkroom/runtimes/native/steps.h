@@ -218,13 +218,12 @@ static const int8_t *begins_with(const Step *s, const Division *d, int64_t block
 
 static void do_block(const Call *call, const Step *s, const Division *d, int64_t block, Own own) {
     const int slice = (int)(block / d->parts), row = (int)(block % d->parts) * d->rows;
-    const int rows = smaller(d->rows, s->rows - row);
+    const int rows = smaller(d->rows, s->rows - row), pair = slice * d->pairs;
+    const int pairs = smaller(d->pairs, parts_of(s->vectors, MOST_VECTORS) - pair);
     if (d->matrix.words)
-        multiply_block(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs),
-                 own);
+        multiply_block(call, s, d, row, rows, pair, pairs, own);
     else if (s->kind == CONVOLUTION)
-        convolve(call, s, d, row, rows, slice * d->pairs, smaller(d->pairs, (s->vectors + 1) / 2 - slice * d->pairs),
-                 own);
+        convolve(call, s, d, row, rows, pair, pairs, own);
     else if (s->kind == DEPTHWISE)
         convolve_channels(call, s, d, row, rows);
     else if (s->kind == LARGEST)
