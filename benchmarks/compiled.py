@@ -19,6 +19,7 @@ from tests.clients.environments import python_of
 
 from benchmarks import contenders, engines
 from benchmarks.rows import Row, Unavailable, compare
+from darkroom.runtimes import native
 
 ROUNDS = 40
 PAUSE_S = 0.1
@@ -80,16 +81,21 @@ def _frameworks(contender: contenders.Contender) -> dict[str, Engine]:
 def _race(
     name: str, contender: contenders.Contender, rivals: Mapping[str, Engine], prefix: str = "compiled"
 ) -> list[Row]:
-    times = _take_turns({"ours": Engine("ours", contender.compiled)} | rivals)
+    """Where the processor has matrices, also what we are without them."""
+    field = {name: Engine("ours", contender.compiled)}
+    if prefix == "compiled" and native.has_matrices():
+        field[f"{name}-avx512"] = Engine("ours-without-matrices", contender.compiled)
+    times = _take_turns(field | rivals)
     return [
         compare(
-            f"{prefix}-{name}-vs-{rival}",
-            times["ours"],
+            f"{prefix}-{ours}-vs-{rival}",
+            times[ours],
             times[rival],
             peer_name=PEERS[rival],
             unit="ms",
             more_is_better=False,
         )
+        for ours in field
         for rival in rivals
     ]
 

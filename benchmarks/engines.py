@@ -87,6 +87,14 @@ def ours(path: str) -> Call:
     return lambda: model.predict(pixels)
 
 
+def ours_without_matrices(path: str) -> Call:
+    """The same on a processor without AMX."""
+    from darkroom.runtimes import native
+
+    native.has_matrices = lambda: False
+    return ours(path)
+
+
 def openvino(path: str) -> Call:
     import openvino as ov
 
@@ -119,6 +127,7 @@ ENGINES = {
     "torch-channels-last": torch_channels_last,
     "mxnet": mxnet,
     "ours": ours,
+    "ours-without-matrices": ours_without_matrices,
     "openvino": openvino,
     "onnxruntime": onnxruntime,
 }

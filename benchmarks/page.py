@@ -6,8 +6,9 @@ from pathlib import Path
 
 from benchmarks.rows import Row
 
-COMPILED = re.compile(r"(compiled|bf16)-(resnet\d+\w*)-vs-")
-OURS = {"compiled": "Darkroom, eight bits", "bf16": "Darkroom, 16 bits"}
+COMPILED = re.compile(r"(compiled|bf16)-(resnet\d+\w*)(-avx512)?-vs-")
+OURS = {"compiled": "Darkroom, eight bits", "compiled-avx512": "Darkroom, eight bits, without AMX"}
+OURS |= {"bf16": "Darkroom, 16 bits"}
 COLOURS = ("#2a7f62", "#7fb59f", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# Measured results
@@ -16,25 +17,27 @@ Written by `make bench` from [results.json](results.json); nothing here is typed
 from one run in which both sides were measured in turns. A ratio above 1 means that Darkroom is better.
 
 `bf16` rows are models that ask for bfloat16. A processor that has none computes them in whole numbers of 16 bits,
-which lose less ([decision 1004](decisions/1004-sixteen-bits-are-whole-numbers.md)).
+which lose less ([decision 1004](decisions/1004-sixteen-bits-are-whole-numbers.md)). `avx512` rows leave the processor's
+matrices (AMX) aside, which not every machine has: what others use of them, they use.
 
 ![Ratio of each figure to its peer](plots/ratios.png)
 
 ![Milliseconds of one photo: original frameworks against the compiled model](plots/compiled.png)
 
-| what | Darkroom | peer | peer's name | ratio | n | date |
-|---|---|---|---|---|---|---|
+| what | Darkroom | peer | peer's name | ratio | n | date | machine |
+|---|---|---|---|---|---|---|---|
 """
 
 
 def write(rows: Sequence[Row]) -> None:
+    machines = sorted({r.machine for r in rows})
     lines = [
         f"| {r.name} | {r.ours:g} {r.unit} | {r.peer:g} {r.unit} | {r.peer_name} "
-        f"| **{r.ratio:.2f}** | {r.n} | {r.date} |"
+        f"| **{r.ratio:.2f}** | {r.n} | {r.date} | {machines.index(r.machine) + 1} |"
         for r in rows
     ]
-    machines = "\n".join(f"* {name}" for name in sorted({r.machine for r in rows}))
-    (DOCS / "results.md").write_text(HEAD + "\n".join(lines) + f"\n\nMachines:\n\n{machines}\n")
+    named = "\n".join(f"{number}. {name}" for number, name in enumerate(machines, 1))
+    (DOCS / "results.md").write_text(HEAD + "\n".join(lines) + f"\n\nMachines:\n\n{named}\n")
     _plot(rows, DOCS / "plots" / "ratios.png")
     _plot_compiled(rows, DOCS / "plots" / "compiled.png")
 
@@ -72,7 +75,7 @@ def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    found = [(match[1], match[2], row) for row in rows if (match := COMPILED.match(row.name))]
+    found = [(match[1] + (match[3] or ""), match[2], row) for row in rows if (match := COMPILED.match(row.name))]
     networks = sorted({network for _, network, _ in found}, key=_layers)
     times = {(network, row.peer_name): row.peer for kind, network, row in found if kind == "compiled"}
     peers = list(dict.fromkeys(name for _, name in times))

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+# What decides how fast bytes and halves are multiplied, by its flag in /proc/cpuinfo.
+EXTENSIONS = {"avx512_vnni": "AVX-512 VNNI", "avx512_bf16": "AVX-512 BF16", "amx_int8": "AMX"}
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
 
 
@@ -47,12 +49,18 @@ def _round(value: float) -> float:
 
 
 def machine() -> str:
-    """Processor, cores and system: enough to know whether two rows may be set beside each other."""
+    """Processor and what it has for small numbers, cores and system.
+
+    Enough to know whether two rows may be set beside each other.
+    """
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+        flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+        has = ", ".join(name for flag, name in EXTENSIONS.items() if flag in flags)
+        model = (names[0] if names else model) + (f" with {has}" if has else "")
     return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
 
 
