@@ -26,6 +26,7 @@ PAUSE_S = 0.1
 LIMIT_S = 90.0  # to compile a ResNet-50, calibration included
 PEERS = {"torch": "torch eager fp32", "mxnet": "mxnet 1.9.1 Module", "openvino": "OpenVINO, quantised by NNCF"}
 PEERS |= {"ort": "ONNX Runtime, quantised by its own tool", "torch-channels-last": "torch fp32, channels last"}
+FRAMEWORKS = ("torch", "torch-channels-last", "mxnet")
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def _against_frameworks(num_layers: int, name: str) -> list[Row]:
 
 
 def _frameworks(contender: contenders.Contender) -> dict[str, Engine]:
-    return {name: Engine(name, contender.model) for name in ("torch", "torch-channels-last", "mxnet")}
+    return {name: Engine(name, contender.model) for name in FRAMEWORKS}
 
 
 def _race(
     name: str, contender: contenders.Contender, rivals: Mapping[str, Engine], prefix: str = "compiled"
 ) -> list[Row]:
-    """Where the processor has matrices, also what we are without them."""
+    """Where the processor has matrices, also what we are without them, against those that use none either."""
     field = {name: Engine("ours", contender.compiled)}
     if prefix == "compiled" and native.has_matrices():
         field[f"{name}-avx512"] = Engine("ours-without-matrices", contender.compiled)
@@ -97,6 +98,7 @@ def _race(
         )
         for ours in field
         for rival in rivals
+        if ours == name or rival in FRAMEWORKS
     ]
 
 

@@ -9,7 +9,7 @@ from benchmarks.rows import Row
 COMPILED = re.compile(r"(compiled|bf16)-(resnet\d+\w*)(-avx512)?-vs-")
 OURS = {"compiled": "Darkroom, eight bits", "compiled-avx512": "Darkroom, eight bits, without AMX"}
 OURS |= {"bf16": "Darkroom, 16 bits"}
-COLOURS = ("#2a7f62", "#7fb59f", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8")
+COLOURS = ("#2a7f62", "#7fb59f", "#c98a2b", "#7d8597", "#b4654a", "#5b7db1", "#a58fb8", "#555555")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# Measured results
 
@@ -18,7 +18,7 @@ from one run in which both sides were measured in turns. A ratio above 1 means t
 
 `bf16` rows are models that ask for bfloat16. A processor that has none computes them in whole numbers of 16 bits,
 which lose less ([decision 1004](decisions/1004-sixteen-bits-are-whole-numbers.md)). `avx512` rows leave the processor's
-matrices (AMX) aside, which not every machine has: what others use of them, they use.
+matrices (AMX) aside, which not every machine has.
 
 ![Ratio of each figure to its peer](plots/ratios.png)
 
@@ -81,17 +81,17 @@ def _plot_compiled(rows: Sequence[Row], path: Path) -> None:
     peers = list(dict.fromkeys(name for _, name in times))
     times |= {(network, OURS[kind]): row.ours for kind, network, row in found}
     names = [*OURS.values(), *peers]
-    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(11, 4), layout="constrained")
     for place, name in enumerate(names):
         heights = [times.get((network, name), 0.0) for network in networks]
         spots = [number + 0.8 * (place - (len(names) - 1) / 2) / max(1, len(names)) for number in range(len(networks))]
         bars = axes.bar(spots, heights, 0.8 / max(1, len(names)), label=name, color=COLOURS[place % len(COLOURS)])
-        axes.bar_label(bars, labels=[f"{height:.1f}" if height else "" for height in heights], padding=2, fontsize=8)
+        axes.bar_label(bars, labels=[f"{height:.3g}" if height else "" for height in heights], padding=2, fontsize=8)
     axes.set_xticks(range(len(networks)), networks)
     axes.set_yscale("log")
     axes.set_ylabel("milliseconds, logarithmic")
     axes.set_title("One photo of 224 x 224 pixels, batch 1, two threads")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.savefig(path, dpi=120)
