@@ -44,6 +44,9 @@ static const int8_t *weights_of(const Step *s, int pair) {
     return (const int8_t *)s->weights + pair * weights_of_pair(s);
 }
 
+/* The last pair may be one vector. */
+static int vectors_of(const Step *s, int pair) { return smaller(MOST_VECTORS, s->vectors - pair * MOST_VECTORS); }
+
 static char *output_at(const Call *call, const Output *o, int row, int column) {
     if (!o->type) return 0;
     return (o->data ? o->data : call->answer) + row * o->row + column * o->pixel;

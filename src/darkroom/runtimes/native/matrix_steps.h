@@ -1,4 +1,4 @@
-/* Convolutions by matrices, block by block. */
+/* Convolutions by matrices: which pixels are multiplied at once, and what becomes of their sums. */
 
 #ifndef DARKROOM_MATRIX_STEPS
 #define DARKROOM_MATRIX_STEPS
@@ -54,7 +54,7 @@ static void find_rows(const Step *s, const Division *d, Products *p, int first, 
  * that are read after these, fetched meanwhile. */
 TARGET static void multiply_rows(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
                                  const int8_t *soon, Setup *setup) {
-    const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, flat = d->matrix.flat;
+    const int vectors = vectors_of(s, pair), flat = d->matrix.flat;
     const int length = flat ? (rows - 1) * d->matrix.pitch + s->columns : s->columns;
     const int of = parts_of(length, MOST_IN_GROUP), size = parts_of(length, of), count = flat ? of : rows * of;
     const int calls = parts_of(count, MOST_GROUPS);
@@ -79,18 +79,6 @@ TARGET static void multiply_rows(const Call *call, const Step *s, const Division
         find_rows(s, d, &p, group[0].row, group[groups - 1].row);
         MATRIX_KERNELS[groups - 1][vectors - 1](&p, sums);
         for (int i = 0; i < groups; i++) finish_group(call, s, d, tile, group + i, sums[i]);
-    }
-}
-
-TARGET static void multiply_block(const Call *call, const Step *s, const Division *d, int row, int rows, int pair,
-                                  int pairs, Own own) {
-    for (int end = row + rows, high; row < end; row += high) {
-        high = smaller(d->near, end - row);
-        for (int k = pair; k < pair + pairs; k++) {
-            const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
-            const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
-            multiply_rows(call, s, d, row, high, k, soon, own.setup);
-        }
     }
 }
 

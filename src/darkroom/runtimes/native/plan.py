@@ -209,16 +209,19 @@ def _words(layer: Convolution, matrices: bool) -> dict[str, int]:
     columns, channels = layer.window.columns, layer.input.padded
     if layer.alone:
         return {"run": columns}
-    if not matrices and _leaves_one(layer):
+    if _gathers_rest(layer, matrices):
         return {"run": columns * channels // WORD, "rest": rest_of(layer.window.rows)}
     return {"run": run_of(columns, channels, GROUPS[layer.input.kind])}
 
 
-def _leaves_one(layer: Convolution) -> bool:
-    """Whether several rows of the window have a byte each behind whole words: 7 or 3 pixels of a photo."""
+def _gathers_rest(layer: Convolution, matrices: bool) -> bool:
+    """Whether several rows of the window have a byte each behind whole words: 7 or 3 pixels of a photo.
+
+    Matrices multiply whole words.
+    """
     window, pixel = layer.window, layer.input.padded
     fits = 1 < window.rows <= MOST_REST and max(window.down, window.right * pixel) <= MOST_REST
-    return layer.input.kind == BYTES and fits and window.columns * pixel % WORD == 1
+    return not matrices and layer.input.kind == BYTES and fits and window.columns * pixel % WORD == 1
 
 
 def _edges(window: Window, form: Form) -> dict[str, int]:
@@ -274,7 +277,7 @@ def _most(layer: Convolution | Mean) -> float:
 def _weights(pack: Pack, layer: Convolution, matrices: bool) -> int:
     if layer.alone:
         return pack.windows(layer.weight)
-    return pack.weights(layer.weight, layer.input.padded, not matrices and _leaves_one(layer))
+    return pack.weights(layer.weight, layer.input.padded, _gathers_rest(layer, matrices))
 
 
 def _pair(pack: Pack, scale: np.ndarray, shift: np.ndarray) -> tuple[int, int]:

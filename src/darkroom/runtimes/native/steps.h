@@ -45,7 +45,7 @@ static void settle(const Step *s, Reach *r, int groups) {
 /* `soon`: weights that are read after these, fetched while the first four tiles are computed. */
 TARGET static void convolve_groups(const Call *call, const Step *s, const Division *d, Groups g, int row, int rows,
                                    int pair, const int8_t *soon) {
-    const int vectors = s->vectors - 2 * pair >= 2 ? 2 : 1, count = rows * g.of;
+    const int vectors = vectors_of(s, pair), count = rows * g.of;
     Products p = {.weights = weights_of(s, pair),
                   .pixel = s->input_pixel,
                   .window_row = s->window_row,
@@ -90,6 +90,10 @@ TARGET static void convolve_rows(const Call *call, const Step *s, const Division
         for (int k = pair; k < pair + pairs; k++) {
             const int8_t *again = row + high < end ? weights_of(s, pair) : own.next;
             const int8_t *soon = k + 1 < pair + pairs ? weights_of(s, k + 1) : again;
+            if (d->matrix.words) {
+                multiply_rows(call, s, d, row, high, k, soon, own.setup);
+                continue;
+            }
             if (wide.of) convolve_groups(call, s, d, wide, row, high, k, soon);
             convolve_groups(call, s, d, narrow, row, high, k, soon);
         }
@@ -220,9 +224,7 @@ static void do_block(const Call *call, const Step *s, const Division *d, int64_t
     const int slice = (int)(block / d->parts), row = (int)(block % d->parts) * d->rows;
     const int rows = smaller(d->rows, s->rows - row), pair = slice * d->pairs;
     const int pairs = smaller(d->pairs, parts_of(s->vectors, MOST_VECTORS) - pair);
-    if (d->matrix.words)
-        multiply_block(call, s, d, row, rows, pair, pairs, own);
-    else if (s->kind == CONVOLUTION)
+    if (s->kind == CONVOLUTION)
         convolve(call, s, d, row, rows, pair, pairs, own);
     else if (s->kind == DEPTHWISE)
         convolve_channels(call, s, d, row, rows);
