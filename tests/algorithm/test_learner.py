@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from darkroom.algorithm.hosts import Alone
 from darkroom.algorithm.hyperparameters import parse
 from darkroom.algorithm.learner import Learner, cpu_flags, half_precision
 
@@ -97,6 +98,35 @@ def test_an_empty_batch_changes_nothing():
     logits, labels = it.update(IMAGES[:0], LABELS[:0], 0.1)
     assert (logits.shape, len(labels)) == ((0, 2), 0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in it.state().items())
+
+
+class Others(Alone):
+    """Other processes, whose gradients are ones and count as much as a batch of four."""
+
+    def averaging(self, weights, others):
+        self.weights = weights
+        return self
+
+    def begin(self, weight):
+        self.own = weight
+
+    def end(self):
+        for weight in self.weights:
+            own = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = (own * self.own + 4) / (self.own + 4)
+        return True
+
+
+@pytest.mark.parametrize("half", [None, torch.bfloat16, torch.float16])
+def test_a_process_without_images_makes_the_update_of_the_others(half):
+    torch.manual_seed(0)
+    it = Learner(Net(), parse({"num_classes": "2"}), torch.device("cpu"), half, hosts=Others())
+    before = it.network.fc1.weight.detach().clone()
+    for images in (0, 4):  # the first batch of all, too
+        it.update(IMAGES[:images], LABELS[:images], 0.1)
+        assert not torch.equal(it.network.fc1.weight, before)
+        before = it.network.fc1.weight.detach().clone()
+    assert it.losses[1] == 1
 
 
 def test_several_labels_are_judged_one_by_one():

@@ -80,6 +80,7 @@ class Learner:
     def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits and loss; the gradients are at the weights."""
         if not len(x):
+            self._scaler.scale(torch.zeros((), device=self.device))  # it may not step before it has scaled something
             return torch.empty((0, self._classes), device=self.device), None
         with self._autocast():
             logits = self.network(x).float()
