@@ -136,6 +136,17 @@ def test_whatever_else_is_left_to_torch(change: Any, monkeypatch: Any) -> None:
     torch.testing.assert_close(stem(*given, x), expected, atol=1e-4, rtol=1e-4)
 
 
+def test_in_sixteen_bits_it_is_torchs_convolution(monkeypatch: Any) -> None:
+    torch.manual_seed(0)
+    given, x = layers(3, 16), photos(4, 3, 40, 36)
+    expected = one_by_one(*given, x)
+    monkeypatch.setattr(stems._Stem, "apply", None)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = stem(*given, x)
+    assert y.dtype is torch.bfloat16
+    torch.testing.assert_close(y.float(), expected, atol=0.05, rtol=0.02)
+
+
 def test_without_a_gradient_it_is_torchs() -> None:
     torch.manual_seed(0)
     given, x = layers(3, 16), photos(4, 3, 40, 36)

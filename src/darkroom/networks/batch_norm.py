@@ -1,8 +1,8 @@
-"""Batch normalisation and the ReLU after it, in one go where that is faster: training on a CPU in float32.
+"""Batch normalisation and the ReLU after it, in one go where that is faster: training on a CPU in float32 or bfloat16.
 
 All of it waits for memory, and torch's two layers go through the numbers almost twice as often as
-``native/batch_norm.c``. That is used where it was built; elsewhere (GPUs, 16-bit types, evaluation, other layouts)
-torch's layers do the same.
+``native/batch_norm.c``. That is used where it was built; elsewhere (GPUs, float16, evaluation, other layouts) torch's
+layers do the same.
 """
 
 import math
@@ -56,7 +56,6 @@ def suits(norm: nn.BatchNorm2d) -> bool:
         and norm.weight.dtype is torch.float32
         and norm.track_running_stats
         and norm.momentum is not None
-        and not torch.is_autocast_enabled("cpu")
         and library() is not None
     )
 
@@ -65,7 +64,7 @@ def fits(x: Tensor) -> bool:
     """Whether the parts in C take (N, C, H, W) as it lies."""
     return (
         x.device.type == "cpu"
-        and x.dtype is torch.float32
+        and x.dtype in (torch.float32, torch.bfloat16)
         and x.dim() == 4
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.numel() > x.shape[1]  # one value a channel has no variance: torch says so
@@ -106,7 +105,7 @@ class _Normalised(torch.autograd.Function):
         given = (weight.data_ptr(), bias.data_ptr(), eps, *bounds, mean, variance, *moved, momentum)
         done(
             library().darkroom_norm_forward(
-                x.data_ptr(), y.data_ptr(), x.numel() // channels, channels, *given, _threads()
+                x.data_ptr(), y.data_ptr(), _halves(x), x.numel() // channels, channels, *given, _threads()
             )
         )
         context.save_for_backward(x, weight, bias, moments)
@@ -125,12 +124,16 @@ class _Normalised(torch.autograd.Function):
         channels = x.shape[1]
         dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
         mean, variance = moments.data_ptr(), moments.data_ptr() + 8 * channels
-        sizes = x.numel() // channels, channels
+        sizes = _halves(x), x.numel() // channels, channels
         given = (weight.data_ptr(), bias.data_ptr(), context.eps, *context.bounds, mean, variance)
         made = (dweight.data_ptr(), dbias.data_ptr(), _threads())
         tensors = gradient.data_ptr(), x.data_ptr(), None if past is None else past.data_ptr(), dx.data_ptr()
         done(library().darkroom_norm_backward(*tensors, *sizes, *given, *made))
         return dx, dweight, dbias, *[None] * 5
+
+
+def _halves(x: Tensor) -> bool:
+    return x.dtype is torch.bfloat16
 
 
 def _threads() -> int:

@@ -41,6 +41,8 @@ def _suits(first: nn.BatchNorm2d, conv: nn.Conv2d, norm: nn.BatchNorm2d, images:
         suits(first)
         and suits(norm)
         and fits(images)
+        and images.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
         and torch.is_grad_enabled()
         and not (images.requires_grad or first.weight.requires_grad)
         and (conv.kernel_size, conv.stride, conv.padding) == ((TAPS,) * 2, (STRIDE,) * 2, (EDGE,) * 2)

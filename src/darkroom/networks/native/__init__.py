@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 WHOLE, REAL, SINGLE, POINTER, COUNT = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
-LAYER = [WHOLE, WHOLE, POINTER, POINTER, REAL, SINGLE, SINGLE]  # rows, channels, weight, bias, eps, bounds
+# halves, rows, channels, weight, bias, eps, bounds
+LAYER = [COUNT, WHOLE, WHOLE, POINTER, POINTER, REAL, SINGLE, SINGLE]
 SHAPE = [WHOLE] * 5  # images, height, width, inputs, outputs
 ARGUMENTS = {
     "darkroom_norm_forward": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-int norm_moments(const float *x, int64_t rows, int64_t channels, double *mean, double *variance, float *running_mean,
-                 float *running_var, double momentum, int threads);
+int norm_moments(const void *x, int halves, int64_t rows, int64_t channels, double *mean, double *variance,
+                 float *running_mean, float *running_var, double momentum, int threads);
 void norm_line(int64_t channels, const float *weight, const float *bias, double eps, const double *mean,
                const double *variance, float *scale, float *shift);
 void norm_slopes(int64_t rows, int64_t channels, const float *weight, double eps, const double *variance,

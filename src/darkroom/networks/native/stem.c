@@ -118,7 +118,7 @@ int darkroom_stem_forward(const float *x, float *y, float *best, uint8_t *winner
               .winner = winner, .kernels = kernels_for(lanes)};
     const int64_t rows = images * height * width;
     if (!w.kernels) return 0;
-    if (!norm_moments(x, rows, channels, mean, variance, running_mean, running_var, momentum, threads)) return 0;
+    if (!norm_moments(x, 0, rows, channels, mean, variance, running_mean, running_var, momentum, threads)) return 0;
     norm_line(channels, weight, bias, eps, mean, variance, scale, shift);
     w.scale = scale, w.shift = shift;
     darkroom_run(pool_image, &w, images, threads);
