@@ -94,6 +94,8 @@ def test_a_manifest_of_several_labels(job, tmp_path, parameter, texts):
     ("payloads", "words"),
     [
         ([jpeg(0, 0), b"cat"], "The label 'cat' in line 1 of the train channel's augmented manifest is neither"),
+        ([jpeg(0, 0), b"cat"], "Classes are numbered from 0"),
+        ([b"0", jpeg(0, 0)], "AttributeNames must be two, image first"),
         ([jpeg(0, 0), b"0", jpeg(0, 1)], "ends after the image of line 2 of the augmented manifest, without its label"),
         ([jpeg(0, 0), b"[0, 5]"], "The class id 5 in line 1 of the train channel's augmented manifest is not one of"),
         ([jpeg(0, 0), b"[" * 9000], "in line 1 of the train channel's augmented manifest is neither"),
@@ -126,6 +128,28 @@ def test_images_of_a_manifest_are_called_by_their_line(job, tmp_path):
     job.config("inputdataconfig", {"train": MANIFEST})
     feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"0", jpeg(0, 1), b"7"))
     assert opened(job).name(1) == "the image of line 2 of the augmented manifest"
+
+
+def test_lines_are_those_that_the_platform_names(job, tmp_path):
+    """With ShuffleConfig, shards and blank lines the images come in another order than the manifest's lines."""
+    job.config("inputdataconfig", {"train": MANIFEST})
+    Layout(job.base).manifest_lines("train").write_text("[7, 2, 31]")
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"0", jpeg(0, 1), b"1", jpeg(1, 2), b"2"))
+    samples = opened(job)
+    assert [samples.name(k).split()[4] for k in range(3)] == ["7", "2", "31"]
+    (job.base / "input" / "data" / "train_0").unlink()
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"0", jpeg(0, 1), b"cat"))
+    with pytest.raises(CustomerError, match="'cat' in line 2 of"):
+        opened(job)
+
+
+@pytest.mark.parametrize("broken", [b"", b"%PDF-1.4", bytes(100), b"no picture at all"])
+def test_a_first_image_that_is_none_is_an_image_all_the_same(job, tmp_path, broken):
+    """Who says RecordWrapperType gives a manifest: what is unreadable is found with the others, later."""
+    job.config("inputdataconfig", {"train": MANIFEST})
+    feed(job, "train", wrapped(tmp_path, broken, b"0", jpeg(0, 1), b"1"))
+    samples = opened(job)
+    assert (len(samples), bytes(samples.read(0)), samples.labels[1].tolist()) == (2, broken, [1.0])
 
 
 def test_what_is_no_recordio_is_said(job):

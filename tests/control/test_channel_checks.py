@@ -25,6 +25,9 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStore]:
         "set/a.jpg": b"jpeg",
         "set/b.jpg": b"jpeg",
         "gz/a.gz": gzip.compress(b"x"),
+        "records/a.rec": b"records",
+        "beside/train.rec": b"records",
+        "beside/train.idx": b"0\t0\n",
         "augmented": b"\n" + json.dumps(LINE).encode() + b"\n{not looked at",
         "missing-ref": json.dumps(LINE | {"source-ref": "s3://photos/gone.jpg"}).encode(),
         "manifest": b'[{"prefix": "s3://photos/set/"}, "a.jpg", "b.jpg"]',
@@ -56,7 +59,10 @@ SHARDED = {"S3DataDistributionType": "ShardedByS3Key"}
 @pytest.mark.parametrize(
     ("given", "asked"),
     [
-        (made("set/", InputMode="Pipe"), BUILT_IN),
+        (made("records/", InputMode="Pipe"), BUILT_IN),
+        (made("beside/train.rec", InputMode="Pipe"), BUILT_IN),
+        (made("beside/"), BUILT_IN),
+        (made("set/", InputMode="Pipe"), OWN),
         (made("set/", InputMode="FastFile"), BUILT_IN),
         (made("set/", InputMode="Pipe", RecordWrapperType="RecordIO"), OWN),
         (made("gz/", InputMode="Pipe", CompressionType="Gzip"), BUILT_IN),
@@ -99,6 +105,14 @@ def test_every_input_is_accepted(objects: LocalStore, given: dict[str, Any], ask
         (made("set/", "Converse"), BUILT_IN, "S3DataType Converse is not offered here; use one of S3Prefix, Manifest"),
         (made("gz/", CompressionType="Gzip"), BUILT_IN, "CompressionType Gzip is for input mode Pipe"),
         (made("set/", InputMode="Pipe", RecordWrapperType="RecordIO"), BUILT_IN, "records already: leave it out"),
+        (
+            made("beside/", InputMode="Pipe"),
+            BUILT_IN,
+            "channel train: Pipe mode sends every object under s3://photos/beside/, and s3://photos/beside/train.idx "
+            "is no .rec file: give the S3Uri of the .rec file itself, or set InputMode to File",
+        ),
+        (made("set/", InputMode="Pipe"), BUILT_IN, "s3://photos/set/a.jpg is no .rec file"),
+        (made("gz/", InputMode="Pipe"), BUILT_IN, "s3://photos/gz/a.gz is no .rec file: set CompressionType to Gzip"),
         (made("set/", InputMode="Pipe", ContentType="application/x-image"), BUILT_IN, "set InputMode to File"),
         (
             made("set/a.jpg", InputMode="Pipe", ContentType="application/x-sagemaker-model"),

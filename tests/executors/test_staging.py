@@ -1,5 +1,6 @@
 """Where objects land, and what it takes from the store."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from darkroom.contract.layout import Layout
 from darkroom.executors import sources
-from darkroom.executors.base import Archive, Input, LogTarget, Task
+from darkroom.executors.base import Archive, Input, LogTarget, Pipe, Shard, Source, Task
 from darkroom.executors.faults import StagingFailed, Stopped
+from darkroom.executors.feeding import Plan
+from darkroom.executors.pinning import PIPES
 from darkroom.executors.staging import destination, stage
+from darkroom.formats.recordio import stream
 from darkroom.objects.base import Object
 from darkroom.objects.local import LocalStore
 from darkroom.testing.archives import tar_gz
@@ -130,6 +135,33 @@ def test_staging_again_begins_anew(store: LocalStore, tmp_path: Path) -> None:
     for _ in range(2):
         stage(task("set/"), tmp_path / "ml", store, lambda: False)
     assert os.listdir(tmp_path / "ml/input/data/c0") == ["a.rec"]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("shard", [None, Shard(1, 2)])
+def test_it_is_told_which_line_each_image_of_a_manifest_is_of(
+    store: LocalStore, tmp_path: Path, seed: int | None, shard: Shard | None
+) -> None:
+    lines = [b"", *(json.dumps({"ref": f"s3://{BUCKET}/{k}.jpg", "class": k}).encode() for k in range(2, 12)), b""]
+    put(store, "manifest", b"\n".join([*lines[:4], b"", *lines[4:]]))
+    for k in range(2, 12):
+        put(store, f"{k}.jpg", b"image")
+    given = {
+        "source": Source.AUGMENTED,
+        "attributes": ("class",),
+        "shard": shard,
+        "pipe": Pipe(wrapped=True, seed=seed),
+    }
+    channel = Input("train", BUCKET, "manifest", **given)
+    stage(Task("t", ("true",), LogTarget("g", "s"), inputs=(channel,)), tmp_path / "ml", store, lambda: False)
+    with open(tmp_path / "sent", "wb") as sent:
+        Plan(tmp_path / PIPES / "train").send(0, sent.fileno())
+    with open(tmp_path / "sent", "rb") as sent:
+        classes = [int(payload) for payload in stream(sent, "what was sent")]
+    told = json.loads(Layout(tmp_path / "ml").manifest_lines("train").read_text())
+    assert told == [k if k < 5 else k + 1 for k in classes]  # the fifth line is blank, and so is the first
+    assert len(told) == (10 if shard is None else 5)
+    assert (told == sorted(told)) == (seed is None)
 
 
 def test_a_stop_ends_it_before_the_next_object(store: LocalStore, tmp_path: Path) -> None:

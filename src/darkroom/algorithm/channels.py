@@ -16,7 +16,7 @@ from darkroom.algorithm.data.samples import RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hosts import ALONE, Hosts, shared
 from darkroom.algorithm.listed import open_listed
-from darkroom.algorithm.piped import Labelling, spool
+from darkroom.algorithm.piped import Labelling, lines_of, spool
 from darkroom.contract.layout import Layout
 
 RECORDIO = "application/x-recordio"
@@ -59,6 +59,11 @@ class _Place:
 
     def piped(self, channel: str) -> bool:
         return bool(self.config.get(channel, {}).get("TrainingInputMode") == "Pipe")
+
+    def wrapped(self, channel: str) -> bool | None:
+        """Whether each object of a piped channel is made a record, as those of an augmented manifest are."""
+        wrapper = self.config.get(channel, {}).get("RecordWrapperType")
+        return None if wrapper is None else bool(wrapper == "RecordIO")
 
     def sharded(self, channel: str) -> bool:
         return bool(self.config.get(channel, {}).get("S3DistributionType") == "ShardedByS3Key")
@@ -115,7 +120,8 @@ def _receive(place: _Place, multi_label_classes: int, log: logging.Logger) -> se
         if place.has("train_lst"):
             raise CustomerError("Images with a .lst file are read in File mode only: Pipe mode carries RecordIO.")
         labelling = Labelling(multi_label_classes, place.class_ids(channel))
-        if spool(place.layout.channel(f"{channel}_0"), place.folder(channel), channel, labelling, log):
+        pipe, lines = place.layout.pipe(channel, 0), lines_of(place.layout, channel)
+        if spool(pipe, place.folder(channel), channel, place.wrapped(channel), labelling, lines, log):
             manifests.add(channel)
     return manifests
 
@@ -181,7 +187,7 @@ def _open_records(place: _Place, channel: str, log: logging.Logger, manifests: S
     records = [path for path in files if path.suffix == ".rec"]
     if not records:
         raise CustomerError(_no_records(channel, files))
-    samples = RecordSamples(records, manifest=channel in manifests)
+    samples = RecordSamples(records, lines_of(place.layout, channel) if channel in manifests else ())
     if not len(samples):
         raise CustomerError(
             f"Unable to start training. Empty .rec file in {channel} channel. {records[0].name} holds no record: look "

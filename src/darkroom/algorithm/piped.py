@@ -7,7 +7,9 @@ augmented manifest wrapped in RecordIO: an image and its label as text, by turns
 
 import json
 import logging
-from collections.abc import Iterator
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.algorithm.failures import CustomerError
+from darkroom.contract.layout import Layout
 from darkroom.formats.recordio import ImageHeader, RecordError, pack_image, stream, unpack_image
 from darkroom.formats.writing import RecordWriter
 from darkroom.imaging.signatures import kind_of
 
 MOST_SHOWN = 60  # letters of a label in a message
+TWO = 'AttributeNames must be two, image first: ["source-ref", "class"].'
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,25 @@ class Labelling:
     class_ids: bool = False
 
 
-def spool(fifo: Path, folder: Path, channel: str, labelling: Labelling, log: logging.Logger) -> bool:
+def lines_of(layout: Layout, channel: str) -> Sequence[int]:
+    """Which line of an augmented manifest each image is of. Where nobody says so, they come in the manifest's order."""
+    said = layout.manifest_lines(channel)
+    return array("Q", json.loads(said.read_text())) if said.exists() else range(1, sys.maxsize)
+
+
+def spool(
+    fifo: Path,
+    folder: Path,
+    channel: str,
+    wrapped: bool | None,
+    labelling: Labelling,
+    lines: Sequence[int],
+    log: logging.Logger,
+) -> bool:
     """Write what ``fifo`` gives into a .rec file in ``folder``, to its end; whether it was an augmented manifest.
 
-    Raises CustomerError.
+    ``wrapped``: whether the job says that it is one; None: it says nothing, and the first record is looked at.
+    ``lines`` of the manifest that the images come from, one by one. Raises CustomerError.
     """
     log.info("Reading the %s channel from %s.", channel, fifo)
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,8 +63,10 @@ def spool(fifo: Path, folder: Path, channel: str, labelling: Labelling, log: log
             first = next(payloads, None)
             if first is None:
                 raise CustomerError(_nothing(channel))
-            payloads, manifest = chain([first], payloads), kind_of(first) is not None
-            for payload in _images(payloads, channel, labelling) if manifest else _records(payloads, channel):
+            payloads = chain([first], payloads)
+            manifest = kind_of(first) is not None if wrapped is None else wrapped
+            read = _images(payloads, channel, labelling, lines) if manifest else _records(payloads, channel)
+            for payload in read:
                 writer.write(payload)
     except FileNotFoundError as error:
         raise CustomerError(f"The {channel} channel is in Pipe mode, but there is no pipe {error.filename}.") from error
@@ -73,22 +94,21 @@ def _records(payloads: Iterator[bytes], channel: str) -> Iterator[bytes]:
         except RecordError as error:
             raise CustomerError(
                 f"Record {number} of the {channel} channel, {payload[:MOST_SHOWN]!r}, is neither an image nor a record "
-                "that im2rec makes. Of an augmented manifest AttributeNames must be two, image first: "
-                '["source-ref", "class"].'
+                f"that im2rec makes. Of an augmented manifest: {TWO}"
             ) from error
         yield payload
 
 
-def _images(payloads: Iterator[bytes], channel: str, labelling: Labelling) -> Iterator[bytes]:
+def _images(payloads: Iterator[bytes], channel: str, labelling: Labelling, lines: Sequence[int]) -> Iterator[bytes]:
     """Image records of an augmented manifest: the bytes of an image file and the text of its label, by turns."""
     for number, image in enumerate(payloads):
         text = next(payloads, None)
         if text is None:
             raise CustomerError(
-                f"The {channel} channel ends after the image of line {number + 1} of the augmented manifest, without "
-                'its label. AttributeNames must be two, image first: ["source-ref", "class"].'
+                f"The {channel} channel ends after the image of line {lines[number]} of the augmented manifest, "
+                f"without its label. {TWO}"
             )
-        labels = np.array(_labels(text, number + 1, channel, labelling), dtype=np.float32)
+        labels = np.array(_labels(text, lines[number], channel, labelling), dtype=np.float32)
         yield pack_image(ImageHeader(labels, number), image)
 
 
@@ -101,9 +121,10 @@ def _labels(text: bytes, line: int, channel: str, labelling: Labelling) -> list[
         numbers = [float(number) for number in (given if isinstance(given, list) else [given])]
     except (ValueError, TypeError, RecursionError, OverflowError):
         shown = repr(text[:MOST_SHOWN].decode("utf-8", "replace"))
+        remedy = TWO if kind_of(text) else "Classes are numbered from 0; their names belong elsewhere."
         raise CustomerError(
             f"The label {shown} in line {line} of the {channel} channel's augmented manifest is neither a class id nor "
-            'a list of numbers. AttributeNames must be two, image first: ["source-ref", "class"].'
+            f"a list of numbers. {remedy}"
         ) from None
     if not (labelling.classes and labelling.class_ids):
         return numbers or [float("nan")]

@@ -38,6 +38,9 @@ class Layout:
     def pipe(self, channel: str, epoch: int) -> Path:  # Pipe mode: a named pipe for each epoch, from 0
         return self.data / f"{channel}_{epoch}"
 
+    def manifest_lines(self, channel: str) -> Path:  # Pipe mode: a JSON list, which line each image of epoch 0 is of
+        return self.config / f"{channel}-manifest-lines.json"
+
     @property
     def model(self) -> Path:  # packed into model.tar.gz; unpacked from it for serving
         return self.base / "model"

@@ -20,6 +20,7 @@ RECORDIO_TYPE = "application/x-recordio"
 MOST_LOOKED_AT = 1000  # objects
 MOST_READ_BYTES = 2**24  # of a manifest; one that is larger is read when the job starts
 IMAGES = ("application/x-image", "image/")
+NO_RECORDS = (".idx", ".lst", ".jpg", ".jpeg", ".png")  # endings of what often lies beside .rec files
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ def _check_prefix(channel: Mapping[str, Any], asked: Asked, objects: ObjectStore
         )
     if is_recordio:
         _check_records(channel["ChannelName"], list(found))
+    if asked.builtin and mode_of(channel, asked.mode) == PIPE:
+        _check_piped(channel, found)
     _check_shares(channel, sum(bool(item.size) or not item.key.endswith("/") for item in found), asked.hosts)
 
 
@@ -175,6 +178,23 @@ def _check_records(channel: str, found: list[Object]) -> None:
         raise Invalid(
             f"Unable to start training. Empty .rec file in {channel} channel: s3://{empty[0].bucket}/{empty[0].key} "
             "has 0 bytes. Make it again with im2rec and upload it."
+        )
+
+
+def _check_piped(channel: Mapping[str, Any], found: Sequence[Object]) -> None:
+    """A pipe carries everything under the prefix, one object after the other."""
+    gzipped = channel.get("CompressionType", "None") != "None"
+    others = [item for item in found if item.key.lower().endswith(NO_RECORDS)]
+    packed = [item for item in found if item.key.endswith(".gz") and not gzipped]
+    for item in (others + packed)[:1]:
+        remedy = (
+            "set CompressionType to Gzip"
+            if item in packed
+            else f"give the S3Uri of the .rec file itself, or set InputMode to {FILE}"
+        )
+        raise Invalid(
+            f"channel {channel['ChannelName']}: Pipe mode sends every object under {source_of(channel)['S3Uri']}, and "
+            f"s3://{item.bucket}/{item.key} is no .rec file: {remedy}"
         )
 
 

@@ -14,21 +14,19 @@ import fcntl
 import gzip
 import json
 import os
-import random
 import select
 import signal
 import sys
 import threading
 import zlib
 from array import array
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from darkroom.contract.layout import Layout
 from darkroom.executors import kernel
 from darkroom.executors.feeder import TROUBLE_FD
-from darkroom.executors.pinning import FILES, PIPE, PIPES, PLAN, Row
+from darkroom.executors.pinning import FILES, PIPE, PIPES, PLAN, Row, order
 from darkroom.formats.framing import framed
 
 PIPE_BYTES = 2**20
@@ -39,15 +37,6 @@ KEPT = 1  # epochs before the one just opened whose pipes may be opened again
 
 class Fault(Exception):
     """What is to be sent cannot be; the message names the object."""
-
-
-def order(rows: int, epoch: int, seed: int | None, shard: tuple[int, int]) -> Iterable[int]:
-    """Which rows of the plan an epoch sends, in order: all of them, or a permutation of its own; of it, a part."""
-    places: range | list[int] = range(rows)
-    if seed is not None:
-        places = list(places)
-        random.Random(f"{seed} {epoch}").shuffle(places)
-    return places[shard[0] :: shard[1]]
 
 
 class Plan:

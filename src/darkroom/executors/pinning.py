@@ -7,7 +7,9 @@ with a row for each object (or line of an augmented manifest), and ``pipe.json``
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+import random
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,23 +39,39 @@ def pin(
     anew = pipe.seed is not None and channel.shard is not None  # a host's part differs from epoch to epoch
     wanted = replace(channel, shard=None) if anew else channel
     (folder / FILES).mkdir(parents=True)
-    count = 0
+    numbers = array("Q")  # of the manifest's lines
     with open(folder / PLAN, "w") as plan:
-        for row in _rows(wanted, folder / FILES, store, place, stopped):
+        for number, row in _rows(wanted, folder / FILES, store, place, stopped):
             plan.write(json.dumps(row) + "\n")
-            count += 1
-    if not count:
+            numbers.append(number)
+    if not numbers:
         raise StagingFailed(
             f'No S3 objects found under S3 URL "{url_of(channel)}" given in input data source of channel '
             f"{channel.channel!r}."
         )
-    shard = [channel.shard.index, channel.shard.count] if anew and channel.shard else [0, 1]
+    shard = (channel.shard.index, channel.shard.count) if anew and channel.shard else (0, 1)
     told = {"wrapped": pipe.wrapped, "gzipped": pipe.gzipped, "seed": pipe.seed, "shard": shard}
     (folder / PIPE).write_text(json.dumps(told))
+    if channel.source is Source.AUGMENTED:
+        sent = [numbers[row] for row in order(len(numbers), 0, pipe.seed, shard)]
+        layout.manifest_lines(channel.channel).write_text(json.dumps(sent))
     os.mkfifo(layout.pipe(channel.channel, 0), 0o600)
 
 
-def _rows(channel: Input, files: Path, store: ObjectStore, place: Place, stopped: Callable[[], bool]) -> Iterator[Row]:
+def order(rows: int, epoch: int, seed: int | None, shard: tuple[int, int]) -> Iterable[int]:
+    """Which rows of the plan an epoch sends, in order: all of them, or a permutation of its own; of it, a part."""
+    places: range | list[int] = range(rows)
+    if seed is not None:
+        places = list(places)
+        random.Random(f"{seed} {epoch}").shuffle(places)
+    return places[shard[0] :: shard[1]]
+
+
+def _rows(
+    channel: Input, files: Path, store: ObjectStore, place: Place, stopped: Callable[[], bool]
+) -> Iterator[tuple[int, Row]]:
+    """Each with its number, from 1: of an augmented manifest that of its line."""
+
     def pinned(item: Object) -> dict[str, Any]:
         url = f"s3://{item.bucket}/{item.key}"
         if channel.pipe and channel.pipe.wrapped and item.size > MAX_LENGTH:
@@ -66,8 +84,8 @@ def _rows(channel: Input, files: Path, store: ObjectStore, place: Place, stopped
         return {"file": f"{name[:2]}/{name}", "name": url}
 
     if channel.source is Source.AUGMENTED:
-        for _, values in lines(channel, store, stopped):
-            yield [{"text": value} if isinstance(value, str) else pinned(value) for value in values]
+        for number, values in lines(channel, store, stopped):
+            yield number, [{"text": value} if isinstance(value, str) else pinned(value) for value in values]
     else:
-        for item, _ in objects(channel, store, stopped):
-            yield [pinned(item)]
+        for number, (item, _) in enumerate(objects(channel, store, stopped), 1):
+            yield number, [pinned(item)]

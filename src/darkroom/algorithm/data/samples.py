@@ -41,11 +41,11 @@ class Samples(Protocol):
 class RecordSamples:
     """The records of one or several .rec files, one file after the other. Raises CustomerError for a broken file.
 
-    ``manifest``: they came of the lines of an augmented manifest, in order, which is all that a user knows of them.
+    ``lines``: of an augmented manifest, that they came of one by one; it is all that a user knows of them.
     """
 
-    def __init__(self, paths: Sequence[Path], manifest: bool = False) -> None:
-        self._manifest = manifest
+    def __init__(self, paths: Sequence[Path], lines: Sequence[int] = ()) -> None:
+        self._lines = lines
         try:
             self.files = [RecordFile(path) for path in paths]
             self.labels = _compact(file.image(k)[0].label for file in self.files for k in range(len(file)))
@@ -61,8 +61,8 @@ class RecordSamples:
         return file.image(inside)[1]
 
     def name(self, position: int) -> str:
-        if self._manifest:
-            return f"the image of line {position + 1} of the augmented manifest"
+        if self._lines:
+            return f"the image of line {self._lines[position]} of the augmented manifest"
         file, inside = self._place(position)
         return f"record {inside} of {file.path.name} (id {file.image(inside)[0].id})"
 
