@@ -104,7 +104,7 @@ class _Normalised(torch.autograd.Function):
         moved = [tensor.data_ptr() for tensor in running]
         given = (weight.data_ptr(), bias.data_ptr(), eps, *bounds, mean, variance, *moved, momentum)
         done(
-            library().darkroom_norm_forward(
+            library().darkroom_normalise(
                 x.data_ptr(), y.data_ptr(), _halves(x), x.numel() // channels, channels, *given, _threads()
             )
         )
@@ -128,7 +128,7 @@ class _Normalised(torch.autograd.Function):
         given = (weight.data_ptr(), bias.data_ptr(), context.eps, *context.bounds, mean, variance)
         made = (dweight.data_ptr(), dbias.data_ptr(), _threads())
         tensors = gradient.data_ptr(), x.data_ptr(), None if past is None else past.data_ptr(), dx.data_ptr()
-        done(library().darkroom_norm_backward(*tensors, *sizes, *given, *made))
+        done(library().darkroom_normalise_back(*tensors, *sizes, *given, *made))
         return dx, dweight, dbias, *[None] * 5
 
 

@@ -11,8 +11,8 @@ WHOLE, REAL, SINGLE, POINTER, COUNT = ctypes.c_int64, ctypes.c_double, ctypes.c_
 LAYER = [COUNT, WHOLE, WHOLE, POINTER, POINTER, REAL, SINGLE, SINGLE]
 SHAPE = [WHOLE] * 5  # images, height, width, inputs, outputs
 ARGUMENTS = {
-    "darkroom_norm_forward": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],
-    "darkroom_norm_backward": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
+    "darkroom_normalise": [*[POINTER] * 2, *LAYER, *[POINTER] * 4, REAL, COUNT],
+    "darkroom_normalise_back": [*[POINTER] * 4, *LAYER, *[POINTER] * 4, COUNT],
     "darkroom_stem_forward": [*[POINTER] * 4, *[WHOLE] * 4, *[POINTER] * 2, REAL, *[POINTER] * 4, REAL, COUNT, COUNT],
     "darkroom_stem_backward": [*[POINTER] * 7, *[WHOLE] * 5, *[POINTER] * 2, REAL, *[POINTER] * 4, COUNT, COUNT],
     "darkroom_descend": [WHOLE, *[POINTER] * 4, *[SINGLE] * 3, COUNT],

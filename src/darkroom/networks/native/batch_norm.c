@@ -158,9 +158,9 @@ void norm_slopes(int64_t rows, int64_t channels, const float *weight, double eps
 
 /* y = clamp(weight·(x - mean)/√(var + eps) + bias); gives mean and variance (biased) of each channel, and moves the
  * running ones. 0: no memory. */
-int darkroom_norm_forward(const void *x, void *y, int halves, int64_t rows, int64_t channels, const float *weight,
-                          const float *bias, double eps, float low, float high, double *mean, double *variance,
-                          float *running_mean, float *running_var, double momentum, int threads) {
+int darkroom_normalise(const void *x, void *y, int halves, int64_t rows, int64_t channels, const float *weight,
+                       const float *bias, double eps, float low, float high, double *mean, double *variance,
+                       float *running_mean, float *running_var, double momentum, int threads) {
     Work work = {.x = x, .out = y, .low = low, .high = high};
     if (!norm_moments(x, halves, rows, channels, mean, variance, running_mean, running_var, momentum, threads))
         return 0;
@@ -177,9 +177,9 @@ int darkroom_norm_forward(const void *x, void *y, int halves, int64_t rows, int6
 
 /* The way back: dx (and more, where it is given), and the gradients of weight and bias. mean and variance are those of
  * the way forth. 0: no memory. */
-int darkroom_norm_backward(const void *dy, const void *x, const void *more, void *dx, int halves, int64_t rows,
-                           int64_t channels, const float *weight, const float *bias, double eps, float low, float high,
-                           const double *mean, const double *variance, float *dweight, float *dbias, int threads) {
+int darkroom_normalise_back(const void *dy, const void *x, const void *more, void *dx, int halves, int64_t rows,
+                            int64_t channels, const float *weight, const float *bias, double eps, float low, float high,
+                            const double *mean, const double *variance, float *dweight, float *dbias, int threads) {
     Work work = {.x = x, .dy = dy, .more = more, .out = dx, .low = low, .high = high};
     if (!lay_out(&work, rows, channels)) return 0;
     float narrow[5][channels], wide[5][work.width];

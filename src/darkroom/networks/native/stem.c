@@ -107,7 +107,7 @@ static void pool_image(const void *given, int64_t image, int worker) {
 }
 
 /* y, best and winner (images, (height + 1) / 2, (width + 1) / 2, channels) of x (images, height, width, channels); mean,
- * variance and the running ones as in darkroom_norm_forward. Channels are whole multiples of 16. 0: no memory, or not on
+ * variance and the running ones as in darkroom_normalise. Channels are whole multiples of 16. 0: no memory, or not on
  * this processor. */
 int darkroom_stem_forward(const float *x, float *y, float *best, uint8_t *winner, int64_t images, int64_t height,
                           int64_t width, int64_t channels, const float *weight, const float *bias, double eps,
