@@ -1,12 +1,20 @@
 """What users get wrong, named for what they see: each message says the value and the way out; the job ends with 2."""
 
+import logging
+import unicodedata
+
 import numpy as np
 import pytest
 
 from darkroom.algorithm import failures
+from darkroom.algorithm.channels import open_channels
 from darkroom.algorithm.failures import CustomerError, describe
 from darkroom.contract import exits
+from darkroom.contract.layout import Layout
 from tests.algorithm.jobs import jpeg
+from tests.algorithm.test_piped import MANIFEST, feed, wrapped
+
+LOG = logging.getLogger("nobody")
 
 
 @pytest.fixture
@@ -106,6 +114,32 @@ def test_lst_with_the_separators_of_windows(job, fault):
     assert fault().endswith("cat\\a.jpg (line 1). Write folders with / and not with \\ in the .lst.")
 
 
+def test_lst_by_way_of_a_folder_that_is_not_there(job):
+    job.listed("train", ["a.jpg"], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text("0\t0\tnope/../a.jpg\n")
+    assert open_channels(Layout(job.base), LOG).train.read(0) == jpeg(0, 0)
+
+
+def test_lst_with_a_folder_for_an_image(job, fault):
+    job.settings().listed("train", ["cat/a.jpg"], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text("0\t0\tcat\n")
+    assert fault().endswith("cat (line 1). cat is a folder: list its images one by one.")
+
+
+@pytest.mark.parametrize(
+    ("listed", "there"),
+    [("Cat/1.JPG", "cat/1.jpg"), (unicodedata.normalize("NFC", "café.jpg"), unicodedata.normalize("NFD", "café.jpg"))],
+    ids=["case", "accent"],
+)
+def test_lst_names_that_only_look_the_same(job, fault, listed, there):
+    job.settings().listed("train", [there], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text(f"0\t0\t{listed}\n", encoding="utf-8")
+    assert fault().endswith(
+        f"{listed} (line 1). The channel has {there}, whose name differs in letter case, or in how accents are written "
+        "(Unicode): write the .lst as the files are named."
+    )
+
+
 def test_a_label_of_a_lst_that_is_no_class_names_its_line(job, fault):
     job.settings().listed("train", ["a.jpg", "b.jpg"], [(0,), (3,)])
     assert fault().startswith("The label 3 of b.jpg (line 2 of train.lst) in the train channel is not one of 0 … 2")
@@ -127,6 +161,15 @@ def test_lst_channel_of_one_side_only(job, fault):
     assert fault().startswith("The validation_lst channel is missing.")
 
 
+def test_validation_lst_without_its_images(job, fault):
+    job.settings().listed("train", ["0.jpg"], [(0,)])
+    (job.channel("validation_lst") / "validation.lst").write_text("0\t0\t1.jpg\n")
+    assert fault() == (
+        "The validation channel is missing. It holds the images that the .lst file in validation_lst lists; its S3Uri "
+        "may be that of the train channel."
+    )
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -134,6 +177,7 @@ def test_lst_channel_of_one_side_only(job, fault):
          "channel holds 3 different labels from 1 to 3. Number the classes from 0, not from 1."),
         ([0, 1, 2, 3], "Set num_classes to 4."),
         ([0, 1, 7], "Number the 3 classes 0 … 2 without gaps."),
+        ([0, 1, 2, -1], "Number the 4 classes 0 … 3 without gaps and set num_classes to 4."),
         ([0, -1, 1], "The label -1 of record 1 of train.rec"),
         ([0, 7, 1, 8], "record 1 of train.rec (id 1) in the train channel (one of 2 such images) is not one of 0 … 2"),
         ([0, 1.5], "The label 1.5 of record 1 of train.rec (id 1) in the train channel is not a whole number"),
@@ -145,11 +189,61 @@ def test_labels_that_are_no_classes(job, fault, labels, words):
     assert words in fault()
 
 
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (float("nan"), "The label nan of record 1 of train.rec (id 1) in the train channel is not a whole number"),
+        (float("inf"), "The label inf of record 1 of train.rec (id 1) in the train channel is not a whole number"),
+        (1e30, "The label 1e+30 of record 1 of train.rec (id 1) in the train channel is not one of 0 … 2"),
+    ],
+)
+def test_labels_that_no_integer_holds(job, fault, label, words):
+    job.settings().records("train", [0, label], [jpeg(0, 0), jpeg(0, 1)])
+    assert fault().startswith(words)  # and numpy warned of nothing, which would be an error here
+
+
+def test_labels_that_no_float_holds(job, fault):
+    job.settings().listed("train", ["a.jpg"], [(0,)])
+    (job.channel("train_lst") / "train.lst").write_text("0\t1e40\ta.jpg\n")
+    assert fault().startswith("The label inf of a.jpg (line 1 of train.lst)")
+
+
 def test_width_of_several_labels(job, fault):
     job.settings(multi_label=1).records("train", [[1, 0, 1], [1, 0]])
     assert fault().startswith(
         "Mismatch between number of labels in the multi-label data (2) and the num_classes parameter (3): record 1 of"
     )
+
+
+OR_LISTED = (
+    "; where an augmented manifest lists the classes of an image, set the ContentType 'application/x-recordio; "
+    "label-format=class-id'."
+)
+
+
+def test_class_ids_of_a_manifest_that_does_not_say_so(job, fault, tmp_path):
+    job.settings(multi_label=1).config("inputdataconfig", {"train": MANIFEST})
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"[0, 2]", jpeg(0, 1), b"[1]", jpeg(0, 2), b"[]"))
+    assert fault().endswith(f"each 0 or 1 (pack .rec files with --pack-label){OR_LISTED}")
+
+
+@pytest.mark.parametrize("labels", [[[1, 0], [1, 3]], [[1, 0], [1, -1]], [[1, 0], [1, 0.5]]])
+def test_labels_that_cannot_be_class_ids_are_not_taken_for_such(job, fault, labels):
+    job.settings(multi_label=1).records("train", labels)
+    assert fault().endswith("each 0 or 1 (pack .rec files with --pack-label).")
+
+
+def test_columns_of_a_lst_are_not_taken_for_class_ids(job, fault):
+    job.settings(multi_label=1).listed("train", ["0.jpg"], [(1,)])
+    assert fault().endswith("each 0 or 1 (pack .rec files with --pack-label).")
+
+
+def test_the_format_of_labels_may_be_quoted(job, tmp_path):
+    said = {"ContentType": 'application/x-recordio; label-format="class-id"'}
+    job.config("inputdataconfig", {"train": MANIFEST | said})
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"[0, 2]"))
+    samples = open_channels(Layout(job.base), LOG, classes=3, multi_label=True).train
+    assert [label.tolist() for label in samples.labels] == [[1, 0, 1]]
 
 
 def test_several_labels_that_are_no_flags(job, fault):
@@ -160,6 +254,33 @@ def test_several_labels_that_are_no_flags(job, fault):
 def test_validation_labels_are_checked_too(job, fault):
     job.settings().records("train", [0, 1, 2] * 8).records("validation", [3])
     assert "in the validation channel" in fault()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([3], "The label 3 of record 0 of validation.rec (id 0) in the validation channel is not one of 0 … 2 "
+         "(num_classes is 3): classes have the numbers that they have in the train channel. Correct the label, or set "
+         "num_classes to 4 and add images of class 3 to the train channel."),
+        ([0, 3], "or set num_classes to 4 and add images of class 3 to the train channel."),
+        ([1, 3], "or set num_classes to 4 and add images of class 3 to the train channel."),
+        ([0, -1], "numbers that they have in the train channel. Correct the label."),
+    ],
+)  # fmt: skip
+def test_validation_labels_are_not_to_be_numbered_anew(job, fault, labels, words):
+    job.settings().records("train", [0, 1, 2] * 8).records("validation", labels)
+    assert fault().endswith(words)
+
+
+@pytest.mark.parametrize(
+    "given", [{"image_shape": "3,4,4"}, {"network": "mobilenet_v2", "image_shape": "1,32,32"}], ids=["cifar", "planned"]
+)
+def test_one_image_that_cannot_be_normalised_alone(job, fault, given):
+    job.settings(mini_batch_size=1, **given).colours(train=3, validation=0)
+    assert fault() == (
+        f"image_shape '{given['image_shape']}' is so small that the network cannot normalise a batch of one image: use "
+        "a mini_batch_size (it is 1) of at least 2, or a larger image_shape."
+    )
 
 
 def test_batch_larger_than_the_set_names_both_numbers(job, fault):
@@ -223,9 +344,7 @@ def test_too_little_memory_is_the_users_to_change(error):
 
 
 def test_the_failure_file_is_cut_to_what_is_shown(tmp_path):
-    import logging
-
-    failures.report(describe(CustomerError("x" * 5000)), tmp_path / "output" / "failure", logging.getLogger("nobody"))
+    failures.report(describe(CustomerError("x" * 5000)), tmp_path / "output" / "failure", LOG)
     assert len((tmp_path / "output" / "failure").read_text()) == 1024
 
 

@@ -117,6 +117,12 @@ def test_without_validation_the_last_epoch_is_stored_and_that_is_said(job, run):
     assert "image-classification-0002.params" in job.model
 
 
+def test_early_stopping_without_validation_is_said_to_do_nothing(job, run):
+    job.settings(early_stopping="True").colours(train=16, validation=0)
+    said = "the model of the last epoch will be stored, not the best, and early_stopping has no effect."
+    assert f"WARNING There is no validation channel: {said}" in run()[1]
+
+
 def test_training_stops_early(job, run):
     job.settings(
         epochs=40, learning_rate=0, early_stopping="True", early_stopping_min_epochs=2, early_stopping_patience=2
@@ -177,6 +183,11 @@ def test_labels_of_a_lst_may_be_floats_and_lines_end_as_in_windows(job, run, sha
     assert code == exits.OK
     assert "WARNING train.lst, line 48: the index 46 was already used in line 47" in messages
     assert artifact.load(job.base / "model").image_shape == tuple(map(int, shape.split(",")))
+
+
+def test_batches_of_one_image(job, run):
+    job.settings(mini_batch_size=1).colours(train=3, validation=0)
+    assert run()[0] == exits.OK
 
 
 def test_unreadable_images_are_named_and_left_out(job, run):

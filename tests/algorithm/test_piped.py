@@ -130,6 +130,12 @@ def test_images_of_a_manifest_are_called_by_their_line(job, tmp_path):
     assert opened(job).name(1) == "the image of line 2 of the augmented manifest"
 
 
+def test_a_label_that_no_float_holds_is_infinite(job, tmp_path):
+    job.config("inputdataconfig", {"train": MANIFEST})
+    feed(job, "train", wrapped(tmp_path, jpeg(2, 0), b"1e40"))
+    assert opened(job).labels[0].tolist() == [float("inf")]  # and numpy warned of nothing, which would be an error here
+
+
 def test_lines_are_those_that_the_platform_names(job, tmp_path):
     """With ShuffleConfig, shards and blank lines the images come in another order than the manifest's lines."""
     job.config("inputdataconfig", {"train": MANIFEST})

@@ -55,7 +55,8 @@ class _Place:
 
     def class_ids(self, channel: str) -> bool:
         """Whether the labels of an augmented manifest are lists of class ids, rather than a 0 or 1 for each class."""
-        return "label-format=class-id" in self._content_type(channel).partition(";")[2].replace(" ", "")
+        parameters = self._content_type(channel).partition(";")[2]
+        return "label-format=class-id" in parameters.replace(" ", "").replace('"', "")
 
     def piped(self, channel: str) -> bool:
         return bool(self.config.get(channel, {}).get("TrainingInputMode") == "Pipe")
@@ -146,6 +147,11 @@ def _all_listed(place: _Place, log: logging.Logger, hosts: Hosts) -> tuple[Sampl
         apart = hosts if place.sharded(channel) else ALONE
         return open_listed(place.folder(channel), place.folder(f"{channel}_lst"), channel, log, apart)
 
+    if place.has("validation_lst") and not place.has("validation"):
+        raise CustomerError(
+            "The validation channel is missing. It holds the images that the .lst file in validation_lst lists; its "
+            "S3Uri may be that of the train channel."
+        )
     return opened("train"), opened("validation") if place.has("validation") else None
 
 

@@ -32,7 +32,7 @@ from darkroom.algorithm.train import Run, train
 from darkroom.contract import exits
 from darkroom.contract.cores import available
 from darkroom.contract.layout import Layout
-from darkroom.networks import artifact, threads
+from darkroom.networks import artifact, catalogue, threads
 from darkroom.networks.catalogue import Net
 
 YES = {"1", "true"}
@@ -79,6 +79,7 @@ def _run(
     left_out = earlier and resuming.left_out(earlier, hosts)
     data = prepare(channels, values, cores, strict, clamp, log, left_out, hosts)
     values = data.values
+    _check_batch(start, values, hosts)
     identity = hosts.everyone(recovering.job_of(data, names, seed, start.said, hosts))[0]
     if earlier is not None:
         recovering.check(identity, earlier.job, earlier.name)
@@ -117,6 +118,23 @@ def _run(
     if hosts.rank == 0 and data.validation is not None and course.verdicts is not None:
         selftest.compare(layout.model, data.validation, course.verdicts, cores, log)
     return exits.OK
+
+
+def _check_batch(start: Start, values: Hyperparameters, hosts: Hosts) -> None:
+    """Raises CustomerError where a process has one image of a batch, and the network makes one pixel of it: a single
+    value a channel has no variance to normalise by."""
+    if of_each(values.mini_batch_size, hosts) > 1:
+        return
+    network = catalogue.empty(start.architecture).to_empty(device="cpu")
+    try:
+        with torch.inference_mode():
+            network.train()(torch.zeros(1, *values.shape))
+    except ValueError as error:
+        raise CustomerError(
+            f"image_shape '{values.image_shape}' is so small that the network cannot normalise a batch of one image: "
+            f"use a mini_batch_size (it is {values.mini_batch_size}) of at least "
+            f"{gathering.FEWEST * hosts.processes // hosts.count}, or a larger image_shape."
+        ) from error
 
 
 def _learner(
@@ -162,7 +180,8 @@ def _announce(data: Data, channels: Channels, start: Start, hosts: Hosts, log: l
     log.info("use_pretrained_model: %d", values.use_pretrained_model)
     log.info("multi_label: %d", values.multi_label)
     if data.validation is None:
-        log.warning("There is no validation channel: the model of the last epoch will be stored, not the best.")
+        more = ", and early_stopping has no effect" if values.early_stopping else ""
+        log.warning("There is no validation channel: the model of the last epoch will be stored, not the best%s.", more)
     start.announce(log)
     if hosts.count > 1 and values.kv_store == "dist_async":
         log.warning("kv_store dist_async: here the hosts wait for each other at every update, as with dist_sync.")

@@ -6,7 +6,9 @@ Decodes nothing.
 import logging
 import os
 import posixpath
+import unicodedata
 from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from darkroom.algorithm.class_folders import contents
@@ -39,11 +41,11 @@ def open_listed(root: Path, lst_folder: Path, channel: str, log: logging.Logger,
     log.info("Creating record files for %s", lists[0].name)
     lines = _read(lists[0], channel, log)
     _check_paths(lines, lists[0], channel)
-    there = {os.path.relpath(path, root) for path in root.rglob("*")}
+    there = {os.path.relpath(path, root) for path in root.rglob("*") if path.is_file()}
     _check_presence(lines, lists[0], there.union(*hosts.everyone(sorted(there)) if hosts.count > 1 else ()), channel)
     log.info("Done creating record files...")
-    own = [line for line in lines if os.path.normpath(line.path) in there]
-    return ListedSamples(own, lists[0], root)
+    plain = (replace(line, path=os.path.normpath(line.path)) for line in lines)  # a/../b.jpg is there without an a
+    return ListedSamples([line for line in plain if line.path in there], lists[0], root)
 
 
 def _read(lst: Path, channel: str, log: logging.Logger) -> LstLines:
@@ -99,6 +101,17 @@ def _check_presence(lines: LstLines, lst: Path, there: Set[str], channel: str) -
 def _remedy(missing: str, there: Set[str]) -> str:
     if missing.replace("\\", "/") in there:
         return "Write folders with / and not with \\ in the .lst"
+    plain = os.path.normpath(missing)
+    if any(path.startswith(f"{plain}/") for path in there):
+        return f"{missing} is a folder: list its images one by one"
+    if alike := {_folded(path): path for path in sorted(there)}.get(_folded(plain)):
+        how = "in letter case, or in how accents are written (Unicode)"
+        return f"The channel has {alike}, whose name differs {how}: write the .lst as the files are named"
     if os.path.basename(missing) in {os.path.basename(path) for path in there}:
         return "Paths in a .lst are relative to the channel's S3 prefix: images of these names lie in other folders"
     return "Upload them, or take their lines out"
+
+
+def _folded(path: str) -> str:
+    """The same for paths that a person may take for the same."""
+    return unicodedata.normalize("NFC", path).casefold()

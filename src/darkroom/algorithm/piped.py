@@ -108,7 +108,8 @@ def _images(payloads: Iterator[bytes], channel: str, labelling: Labelling, lines
                 f"The {channel} channel ends after the image of line {lines[number]} of the augmented manifest, "
                 f"without its label. {TWO}"
             )
-        labels = np.array(_labels(text, lines[number], channel, labelling), dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinity is told of with the other labels that are none
+            labels = np.array(_labels(text, lines[number], channel, labelling), dtype=np.float32)
         yield pack_image(ImageHeader(labels, number), image)
 
 

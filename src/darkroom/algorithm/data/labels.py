@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.algorithm.class_folders import shown
-from darkroom.algorithm.data.samples import FolderSamples, Samples
+from darkroom.algorithm.data.samples import FolderSamples, RecordSamples, Samples
 from darkroom.algorithm.failures import CustomerError
 from darkroom.algorithm.hyperparameters import Hyperparameters
 
@@ -47,15 +47,19 @@ def _ids(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray
             "Set multi_label to 1, or give one class id an image."
         )
     labels = np.array([label[0] for label in samples.labels], dtype=np.float32)
-    ids = labels.astype(np.int64)
-    if broken := np.flatnonzero((ids != labels) | ~np.isfinite(labels)).tolist():
+    if broken := np.flatnonzero((labels != np.floor(labels)) | ~np.isfinite(labels)).tolist():
         raise CustomerError(
             f"The label {labels[broken[0]]:g} of {_first(broken, samples, channel)} is not a whole number; labels are "
             f"class ids from 0 to num_classes-1 ({values.num_classes - 1})."
         )
-    if outside := np.flatnonzero((ids < 0) | (ids >= values.num_classes)).tolist():
-        raise CustomerError(_out_of_range(ids, ids[outside[0]], _first(outside, samples, channel), values.num_classes))
-    return ids
+    if outside := np.flatnonzero((labels < 0) | (labels >= values.num_classes)).tolist():
+        label, count = labels[outside[0]], values.num_classes
+        remedy = _numbered_anew(labels, count) if channel == "train" else _as_in_training(label)
+        raise CustomerError(
+            f"The label {label:.7g} of {_first(outside, samples, channel)} is not one of 0 … {count - 1} (num_classes "
+            f"is {count}): {remedy}."
+        )
+    return labels.astype(np.int64)
 
 
 def _first(found: Sequence[int], samples: Samples, channel: str) -> str:
@@ -64,18 +68,24 @@ def _first(found: Sequence[int], samples: Samples, channel: str) -> str:
     return f"{samples.name(found[0])} in the {channel} channel{more}"
 
 
-def _out_of_range(ids: npt.NDArray[np.int64], label: int, image: str, num_classes: int) -> str:
-    low, high = int(ids.min()), int(ids.max())
-    found = len(np.unique(ids))
-    remedy = f"Set num_classes to {high + 1}"
+def _numbered_anew(labels: npt.NDArray[np.float32], num_classes: int) -> str:
+    """What the train channel holds, and what would make classes of it."""
+    low, high, found = labels.min(), labels.max(), len(np.unique(labels))
+    remedy = f"Set num_classes to {found}"
     if low == 1 and high == num_classes:
         remedy = "Number the classes from 0, not from 1"
     elif low < 0 or found != high + 1:
         remedy = f"Number the {found} classes 0 … {found - 1} without gaps"
-    return (
-        f"The label {label} of {image} is not one of 0 … {num_classes - 1} (num_classes is {num_classes}): the channel "
-        f"holds {found} different labels from {low} to {high}. {remedy}."
-    )
+        remedy += f" and set num_classes to {found}" if found != num_classes else ""
+    return f"the channel holds {found} different labels from {low:.7g} to {high:.7g}. {remedy}"
+
+
+def _as_in_training(label: np.float32) -> str:
+    """What makes the label of another channel a class. Gaps are nothing odd there, and no reason to number anew."""
+    remedy = "classes have the numbers that they have in the train channel. Correct the label"
+    if label < 0:
+        return remedy
+    return f"{remedy}, or set num_classes to {label + 1:.7g} and add images of class {label:.7g} to the train channel"
 
 
 def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArray[np.float32]:
@@ -83,7 +93,8 @@ def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArra
         raise CustomerError(
             f"Mismatch between number of labels in the multi-label data ({len(samples.labels[others[0]])}) and the "
             f"num_classes parameter ({values.num_classes}): {_first(others, samples, channel)}. "
-            "Each image needs num_classes labels, each 0 or 1 (pack .rec files with --pack-label)."
+            "Each image needs num_classes labels, each 0 or 1 (pack .rec files with --pack-label)"
+            f"{_or_listed(samples, values)}."
         )
     rows = np.stack(samples.labels).astype(np.float32)
     if other := np.flatnonzero(~np.isin(rows, (0, 1)).all(axis=1)).tolist():
@@ -92,6 +103,18 @@ def _rows(samples: Samples, values: Hyperparameters, channel: str) -> npt.NDArra
             "multi_label each column says whether the image has that class."
         )
     return rows
+
+
+def _or_listed(samples: Samples, values: Hyperparameters) -> str:
+    """A remedy, where an augmented manifest may have sent lists of class ids (of none: nan), as Ground Truth does."""
+    labels = np.concatenate(samples.labels)
+    ids = (labels == np.floor(labels)) & (labels >= 0) & (labels < values.num_classes)
+    if not isinstance(samples, RecordSamples) or not (ids | np.isnan(labels)).all():
+        return ""
+    return (
+        "; where an augmented manifest lists the classes of an image, set the ContentType 'application/x-recordio; "
+        "label-format=class-id'"
+    )
 
 
 def images_per_class(known: Classes, num_classes: int) -> npt.NDArray[np.int64]:

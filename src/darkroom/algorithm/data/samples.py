@@ -90,7 +90,8 @@ class ListedSamples:
     def __init__(self, lines: Sequence[LstLine], lst: Path, root: Path) -> None:
         self.lst, self.root = lst, root
         self.paths, self._numbers = [line.path for line in lines], array("I", (line.number for line in lines))
-        self.labels = _compact(np.array(line.labels, dtype=np.float32) for line in lines)
+        with np.errstate(over="ignore"):  # infinity is told of with the other labels that are none
+            self.labels = _compact(np.array(line.labels, dtype=np.float32) for line in lines)
 
     def __len__(self) -> int:
         return len(self.paths)
