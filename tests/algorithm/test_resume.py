@@ -185,6 +185,16 @@ def test_a_checkpoint_without_its_model_is_passed_over(job, run, checkpoints):
     assert any("needs the file image-classification-0001.params" in message for message in messages)
 
 
+def test_a_checkpoint_beside_which_another_job_left_its_model_is_passed_over(job, run, checkpoints):
+    """Of the same size, as the models of all jobs with such a network are."""
+    theirs = checkpoints / "image-classification-0001.params"
+    theirs.write_bytes(bytes(theirs.stat().st_size))
+    code, messages = run()
+    assert code == exits.OK
+    assert any("needs the file image-classification-0001.params" in message for message in messages)
+    assert not any("cannot be served" in message for message in messages)
+
+
 def test_without_checkpoints_none_are_written(job, run):
     job.settings().colours(train=16, validation=0)
     (job.base / "checkpoints").mkdir(parents=True)

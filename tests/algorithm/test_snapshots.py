@@ -3,6 +3,7 @@
 import contextlib
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,7 +94,8 @@ def lied(folder, change):
         ({"batch": "0"}, "does not say how far the training was"),
         ({"kept": {"../../x": 0}}, "names model files that are none"),
         ({"kept": {"a": -1}}, "how far the training was"),
-        ({"kept": {"b.params": 3}}, "needs the file b.params with 3 bytes beside it"),
+        ({"kept": {"a": True}}, "how far the training was"),
+        ({"kept": {"b.params": 3}}, "needs the file b.params as it was beside it, and it is another or not there"),
         ({"job": []}, "which job it is of"),
         ({"progress": 3}, "which job it is of"),
     ],
@@ -101,6 +103,16 @@ def lied(folder, change):
 def test_headers_that_cannot_be_true(tmp_path, changed, words):
     path = lied(tmp_path, lambda told: json.dumps(told | changed))
     with pytest.raises(SnapshotError, match=words):
+        snapshots.read(path)
+
+
+def test_model_files_must_be_those_that_were_there(tmp_path):
+    (tmp_path / "a.params").write_bytes(b"ours")
+    for kept in ({"a.params": snapshots.digest(tmp_path / "a.params")}, {"a.params": 4}):  # older snapshots: the size
+        assert snapshots.read(snapshots.write(tmp_path, replace(ONE, kept=kept))).kept == kept
+    path = snapshots.write(tmp_path, replace(ONE, kept={"a.params": snapshots.digest(tmp_path / "a.params")}))
+    (tmp_path / "a.params").write_bytes(b"them")
+    with pytest.raises(SnapshotError, match=r"needs the file a\.params as it was"):
         snapshots.read(path)
 
 

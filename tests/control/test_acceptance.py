@@ -48,6 +48,8 @@ def test_several_hosts_train_together_as_many_as_a_machine_can_have(objects: Any
     acceptance.check_training(request(16), BUILT_IN, objects, "us-east-1", False)
     with pytest.raises(Invalid, match=r"InstanceCount 17 is too many"):
         acceptance.check_training(request(17), BUILT_IN, objects, "us-east-1", False)
+    with pytest.raises(Invalid, match=r"InstanceCount 0 is too few"):
+        acceptance.check_training(request(0), BUILT_IN, objects, "us-east-1", False)
 
 
 def test_what_does_no_harm_is_accepted(objects: Any) -> None:

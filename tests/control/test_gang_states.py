@@ -115,12 +115,17 @@ def test_stopping_reaches_every_host_that_runs() -> None:
     assert becomes(decide(done, replace(ENDED_WELL, exit_code=143), stopped, stopped)) == "stopped"
 
 
+TERMED = replace(KILLED, exit_code=143)
 PEER = replace(FAILED, failure="Connection closed by peer", ended_at=NOW + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize(
     ("hosts", "who"),
-    [((LOST, PEER, KILLED), "host algo-1 is gone"), ((PEER, KILLED, WELL), "host algo-2 was ended by signal 9")],
+    [
+        ((LOST, PEER, KILLED), "host algo-1 is gone"),
+        ((PEER, KILLED, WELL), "host algo-2 was ended by signal 9"),
+        ((TERMED, TERMED, TERMED), "host algo-1 was ended by signal 15"),  # the machine goes down in order
+    ],
 )
 @pytest.mark.parametrize(
     ("asked", "whence"),

@@ -96,6 +96,9 @@ def test_strict_reaches_the_job() -> None:
     assert task(strict=True).variables["DARKROOM_STRICT"] == "1"
 
 
-@pytest.mark.parametrize(("local", "told"), [({}, "1"), ({"LocalPath": "/opt/ml/kept/here"}, "kept/here")])
+@pytest.mark.parametrize(
+    ("local", "told"),
+    [({}, "1"), ({"LocalPath": "/opt/ml/kept/here"}, "./kept/here"), ({"LocalPath": "/opt/ml/1"}, "./1")],
+)
 def test_a_job_is_told_where_its_checkpoints_are_kept(local: dict[str, str], told: str) -> None:
     assert task(CheckpointConfig={"S3Uri": "s3://bucket/kept"} | local).variables["DARKROOM_CHECKPOINTS"] == told

@@ -48,6 +48,8 @@ def test_the_real_cause_is_said(seen: Observation, tail: tuple[str, ...], reason
 
 
 def test_signals_and_losses_are_the_platforms() -> None:
+    assert reasons.of_job(ended(143), ("bye",)).startswith("InternalServerError: the process was ended by SIGTERM")
+    assert reasons.of_job(ended(143, "why"), ()) == "AlgorithmError: why, exit code: 143"
     assert reasons.of_job(ended(-9), ("step 3",)).startswith("InternalServerError: the process was ended by SIGKILL")
     assert "step 3" in reasons.of_job(ended(-11), ("step 3",))
     assert "no exit record" in reasons.of_job(Observation(Phase.LOST), ())

@@ -77,13 +77,13 @@ def lines(live: Live, name: str) -> dict[str, list[str]]:
     return found
 
 
-def kill_host(live: Live, name: str, host: int, attempt: int = 0) -> None:
-    """kill -9 of a host's command, as the system does when memory runs out."""
+def kill_host(live: Live, name: str, host: int, attempt: int = 0, by: int = signal.SIGKILL) -> None:
+    """The end of a host's command from outside, as the system does it when memory runs out."""
     which = f"-a{attempt}-h{host}-" if host > 1 or attempt else ""
     tasks = [task for task in live.platform.executor.tasks() if task.startswith(f"{name}-")]
     (task,) = [task for task in tasks if (which in task if which else "-h" not in task)]
     for pid in marked(str(live.platform.settings.home / "tasks" / task)):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, by)
 
 
 def model(live: Live, name: str) -> dict[str, bytes]:
@@ -169,9 +169,12 @@ def test_a_gang_waits_until_there_is_room_for_all_of_it(live: Live) -> None:
     assert live.ended("waiter")["TrainingJobStatus"] == live.ended("latecomer")["TrainingJobStatus"] == "Completed"
 
 
-def test_a_killed_job_goes_on_from_its_checkpoints(live: Live) -> None:
-    """Of one host, and of two: what was saved before is there again, and the model is that of a whole run."""
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told-to-end"])
+def test_a_job_that_was_ended_from_outside_goes_on_from_its_checkpoints(live: Live, by: signal.Signals) -> None:
+    """Of one host, and of two: what was saved before is there again, and the model is that of a whole run. SIGTERM is
+    honoured, as the built-in algorithm does it, when the machine goes down in order."""
     code = (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
         "steps = ml / 'checkpoints' / f'{host}.txt'\n"
         "done = int(steps.read_text()) if steps.exists() else 0\n"
         "print('from', done, os.environ['DARKROOM_CHECKPOINTS'], flush=True)\n"
@@ -179,14 +182,14 @@ def test_a_killed_job_goes_on_from_its_checkpoints(live: Live) -> None:
         "if done < 1: rest()\n"
         "(ml / 'model' / 'steps').write_text(str(done))\n"
     )
-    for name, hosts in (("single", 1), ("pair", 2)):
+    for name, hosts in ((f"single-{by.name}", 1), (f"pair-{by.name}", 2)):
         spot = {"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/kept/{name}"}}
         start(live, name, hosts, code, **spot)
         until(
             lambda name=name: lines(live, name),  # type: ignore[misc]
             lambda told, hosts=hosts: [*told.values()] == [["from 0 1", "resting"]] * hosts,  # type: ignore[misc]
         )
-        kill_host(live, name, hosts)
+        kill_host(live, name, hosts, by=by)
         job = live.ended(name)
         assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
         assert [*lines(live, name).values()] == [["from 0 1", "resting", "from 1 1"]] * hosts

@@ -384,6 +384,7 @@ def test_training_jobs_are_listed_by_status(live: Live) -> None:
     failed = live.sagemaker.list_training_jobs(NameContains="listed-", StatusEquals="Failed")["TrainingJobSummaries"]
     assert [job["TrainingJobName"] for job in failed] == ["listed-bad"]
     assert failed[0]["TrainingEndTime"] >= failed[0]["CreationTime"]
+    assert live.sagemaker.list_training_jobs(WarmPoolStatusEquals="Available")["TrainingJobSummaries"] == []
 
 
 @pytest.mark.parametrize(
@@ -391,6 +392,8 @@ def test_training_jobs_are_listed_by_status(live: Live) -> None:
     [
         ([("HyperParameters.rate", "GreaterThan", "0.5")], ["search-2"]),
         ([("Tags.team", "Equals", "eyes")], ["search-1", "search-2"]),
+        ([("EnableNetworkIsolation", "Equals", "false")], ["search-1", "search-2"]),
+        ([("EnableNetworkIsolation", "In", "true")], []),
         ([("Metrics.validation:accuracy", "LessThan", "0.8"), ("TrainingJobName", "Contains", "-1")], ["search-1"]),
         (
             [("TrainingJobStatus", "In", "Failed, Completed"), ("HyperParameters.rate", "Exists", "")],

@@ -31,6 +31,7 @@ SHARE = 0.01  # … or writing them would take more than this part of the time
 AT_LEAST = 3.0  # seconds between those of short epochs: the platform must find a file at rest to store it
 MAY_DIFFER = {"epochs", "num_training_samples", "kv_store"}  # more epochs go on; the images are counted anyway
 UNSAID = {"DARKROOM_PROCESSES": 1}  # of which old checkpoints say nothing
+Kept = Mapping[str, str | int]  # as a snapshot has it
 LINKS_FAIL = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 
@@ -48,7 +49,7 @@ class Recovery:
         self._folder, self._model, self._log, self._clock = folder, model, log, clock
         self._given, self._cost = seconds, 0.0
         self._last = clock()
-        self._written: list[tuple[str, Mapping[str, int]]] = []  # name and model files, the latest last
+        self._written: list[tuple[str, Kept]] = []  # name and model files, the latest last
 
     @property
     def wanted(self) -> bool:
@@ -83,14 +84,14 @@ class Recovery:
         seconds = max(SECONDS, self._cost / SHARE) if self._given is None else self._given
         return self._clock() - self._last >= (min(AT_LEAST, seconds) if epoch_ends else seconds)
 
-    def keep(self, snapshot: Callable[[Mapping[str, int]], Snapshot]) -> None:
+    def keep(self, snapshot: Callable[[Kept], Snapshot]) -> None:
         """Write ``snapshot(kept)``; ``kept`` names the model files of now. A full disk ends no training."""
         assert self._folder is not None
         began = self._clock()
         try:
-            kept = {path.name: path.stat().st_size for path in self._stored()}
-            known = {name for _, earlier in self._written for name in earlier}
-            for name in kept.keys() - known:
+            known = {name: told for _, earlier in self._written for name, told in earlier.items()}
+            kept = {path.name: known.get(path.name) or snapshots.digest(path) for path in self._stored()}
+            for name in kept.keys() - known.keys():
                 _link(self._model / name, self._folder / name)
             first, second = snapshots.NAMES
             name = second if self._written and self._written[-1][0] == first else first
@@ -105,7 +106,7 @@ class Recovery:
     def _stored(self) -> list[Path]:
         return [path for path in self._model.glob("[!.]*") if path.is_file()]
 
-    def _forget(self, written: str, kept: Mapping[str, int]) -> None:
+    def _forget(self, written: str, kept: Kept) -> None:
         """The models that only the one before the last had."""
         assert self._folder is not None
         gone, self._written = self._written[:-1], [*self._written[-1:], (written, kept)]

@@ -4,6 +4,7 @@ holds what it must. Knows neither network nor images, and not when one is due.
 The file is safetensors (nothing is ever unpickled): the numbers as tensors, everything else as JSON in its header.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -31,14 +32,14 @@ class SnapshotError(ValueError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``job``: what it belongs to, by name. ``progress``: what the loop knows, as JSON. ``kept``: the size in bytes of
-    each file that the job has in /opt/ml/model by now; they lie beside the snapshot."""
+    """``job``: what it belongs to, by name. ``progress``: what the loop knows, as JSON. ``kept``: the digest of each
+    file that the job has in /opt/ml/model by now (older snapshots: its size in bytes); they lie beside the snapshot."""
 
     epoch: int  # epochs that are over
     batch: int  # batches of the next one that are done
     job: Mapping[str, Any]
     progress: Mapping[str, Any]
-    kept: Mapping[str, int]
+    kept: Mapping[str, str | int]
     tensors: Mapping[str, Tensor]
     name: str = NAMES[0]  # of the file
 
@@ -64,11 +65,19 @@ def read(path: Path) -> Snapshot:
     except UNREADABLE as error:
         raise SnapshotError(f"{path.name} is no complete checkpoint ({error})") from error
     snapshot = _checked(header, tensors, path)
-    for name, size in snapshot.kept.items():
+    for name, known in snapshot.kept.items():
         beside = path.with_name(name)
-        if not beside.is_file() or beside.stat().st_size != size:
-            raise SnapshotError(f"{path.name} needs the file {name} with {size} bytes beside it, which is not there")
+        if not beside.is_file() or known != (beside.stat().st_size if isinstance(known, int) else digest(beside)):
+            raise SnapshotError(
+                f"{path.name} needs the file {name} as it was beside it, and it is another or not there"
+            )
     return snapshot
+
+
+def digest(path: Path) -> str:
+    """Of a file's content: networks of one kind all have files of the same size. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def found(folder: Path) -> list[Path]:
@@ -121,7 +130,8 @@ def _checked(header: Any, tensors: dict[str, Tensor], path: Path) -> Snapshot:
         )
     except KeyError as error:
         raise SnapshotError(f"{path.name} does not say its {error}") from error
-    numbers = [snapshot.epoch, snapshot.batch, *_values(snapshot.kept)]
+    known = _values(snapshot.kept)
+    numbers = [snapshot.epoch, snapshot.batch, *(value for value in known if not isinstance(value, str))]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise SnapshotError(f"{path.name} does not say how far the training was")
     if not isinstance(snapshot.job, dict) or not isinstance(snapshot.progress, dict):

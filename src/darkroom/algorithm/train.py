@@ -181,7 +181,7 @@ def _keep(learner: Learner, course: Course, run: Run) -> None:
         run.recovery.keep(partial(_snapshot, learner, course, run, shares))
 
 
-def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kept: Mapping[str, int]) -> Snapshot:
+def _snapshot(learner: Learner, course: Course, run: Run, shares: list[Any], kept: Mapping[str, str | int]) -> Snapshot:
     progress, tensors = courses.describe(course, shares, run.history)
     return Snapshot(course.epoch, course.batch, run.job, progress, kept, learner.state() | tensors)
 

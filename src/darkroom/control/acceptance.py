@@ -141,6 +141,8 @@ def _check_resources(resources: Mapping[str, Any], image: Image, strict: bool) -
     if resources.get("InstanceGroups"):
         raise Invalid("ResourceConfig.InstanceGroups is not offered here: give InstanceType and InstanceCount")
     count = resources.get("InstanceCount", 1)
+    if count < 1:
+        raise Invalid(f"InstanceCount {count} is too few: a job needs at least one host")
     if count > MOST_HOSTS:
         raise Invalid(
             f"InstanceCount {count} is too many: all hosts of a job run on this machine, at most {MOST_HOSTS}"

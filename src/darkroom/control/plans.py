@@ -48,7 +48,7 @@ def training_task(
         variables={
             **({"DARKROOM_STRICT": "1"} if strict else {}),
             **({"DARKROOM_WEIGHTS": weights} if weights else {}),
-            **({"DARKROOM_CHECKPOINTS": "1" if kept.folder == "checkpoints" else kept.folder} if kept else {}),
+            **({"DARKROOM_CHECKPOINTS": "1" if kept.folder == "checkpoints" else f"./{kept.folder}"} if kept else {}),
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": job.name,
             "TRAINING_JOB_ARN": job.arn,

@@ -32,7 +32,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from signal import SIGTERM
 from typing import Protocol
+
+from darkroom.contract import exits
 
 
 class Source(StrEnum):
@@ -154,6 +157,15 @@ class Observation:
     output_archive: Path | None = None  # output.tar.gz, after packing; None when there was nothing
     running_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the process, or that it honoured; None where it left word of its own reason."""
+        if self.exit_code is None or self.failure:
+            return None
+        if self.exit_code == exits.STOPPED:
+            return SIGTERM
+        return -self.exit_code if self.exit_code < 0 else None
 
 
 class Executor(Protocol):

@@ -14,8 +14,8 @@ def allowed(job: Resource, seen: Observation) -> bool:
 
 
 def interrupted(seen: Observation) -> bool:
-    """Lost, or ended by a signal that it left no word about."""
-    return seen.phase is Phase.LOST or (seen.exit_code is not None and seen.exit_code < 0 and not seen.failure)
+    """Lost, or ended by a signal, which here did not come from the server."""
+    return seen.phase is Phase.LOST or seen.signal is not None
 
 
 def most(job: Resource) -> int:
@@ -29,7 +29,7 @@ def most(job: Resource) -> int:
 def told(job: Resource, host: str, seen: Observation) -> tuple[str, str]:
     """Status and message of the event."""
     who = f"host {host}" if host else "the process"
-    how = "is gone" if seen.phase is Phase.LOST else f"was ended by signal {-(seen.exit_code or 0)}"
+    how = "is gone" if seen.phase is Phase.LOST else f"was ended by signal {seen.signal}"
     whence = "from its last checkpoint" if job.request.get("CheckpointConfig") else "from the beginning"
     status = "Interrupted" if job.request.get("EnableManagedSpotTraining") else "Restarting"
     attempt = int(job.observed.get("attempt", 0)) + 1

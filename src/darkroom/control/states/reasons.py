@@ -27,8 +27,8 @@ def of_job(seen: Observation, tail: Sequence[str]) -> str:
         )
     if seen.exit_code is None:
         return _cut(f"ClientError: Data download failed: {seen.failure or 'the inputs could not be staged'}")
-    if seen.exit_code < 0 and not seen.failure:
-        return _cut(f"InternalServerError: {_signal_words(-seen.exit_code)}{_after(tail)}")
+    if seen.signal is not None:
+        return _cut(f"InternalServerError: {_signal_words(seen.signal)}{_after(tail)}")
     if CLASSES.match(seen.failure):
         return _cut(seen.failure)
     kind = "ClientError" if seen.exit_code == exits.CLIENT_ERROR else "AlgorithmError"

@@ -83,7 +83,7 @@ def task_ids(job: Resource, attempt: int | None = None) -> tuple[str, ...]:
 
 
 def hosts_of(job: Resource) -> int:
-    return int(job.request.get("ResourceConfig", {}).get("InstanceCount", 1))
+    return max(1, int(job.request.get("ResourceConfig", {}).get("InstanceCount", 1)))
 
 
 def attempt_of(job: Resource) -> int:

@@ -83,13 +83,15 @@ def _holds(record: Record, condition: Record) -> bool:
     if operator == "Contains":
         return asked in str(has)
     if operator == "In":
-        return str(has) in [part.strip() for part in asked.split(",")]
+        return any(COMPARISONS["Equals"](*_alike(has, part.strip())) for part in asked.split(","))
     return COMPARISONS[operator](*_alike(has, asked))
 
 
 def _alike(has: Any, asked: str) -> tuple[Any, Any]:
-    """Both as times, as numbers where both are, else as text."""
+    """Both as times, as truths, as numbers where both are, else as text."""
     try:
+        if isinstance(has, bool):
+            return str(has).lower(), asked.lower()
         if isinstance(has, datetime):
             moment = datetime.fromisoformat(asked)
             return has, moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -9,6 +9,7 @@ from darkroom.services.sagemaker.operations import operation, tags_of
 from darkroom.wire.messages import Call, ServiceError
 
 DEFAULT_STOPPING = {"MaxRuntimeInSeconds": 86_400}
+ABSENT = {"WarmPoolStatusEquals", "TrainingPlanArnEquals"}  # filters by what no job here has
 UPDATABLE = ("ProfilerConfig", "ProfilerRuleConfigurations")
 
 
@@ -43,6 +44,8 @@ def update_training_job(control: Control, call: Call) -> dict[str, Any]:
 
 @operation
 def list_training_jobs(control: Control, call: Call) -> dict[str, Any]:
+    if call.params.keys() & ABSENT:
+        return {"TrainingJobSummaries": []}
     page = control.training_jobs(query_of(call.params, descending=False))
     return listed(page, "TrainingJobSummaries", _summary)
 
