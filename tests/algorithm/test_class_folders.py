@@ -5,6 +5,7 @@ import pytest
 from darkroom.contract import exits
 from darkroom.networks import artifact
 from tests.algorithm.jobs import jpeg
+from tests.inspection.sets import close
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +53,12 @@ def test_validation_may_lack_a_class_and_keeps_the_labels(job, run):
     code, messages = run()
     assert code == exits.OK
     assert max(float(text.split("=")[1]) for text in messages if "Validation-accuracy" in text) > 0.9
+
+
+def test_a_class_folder_that_cannot_be_read_is_no_class_less(job, fault, monkeypatch):
+    job.settings().folders("train", COLOURS)
+    close(job.channel("train") / "brick", monkeypatch)
+    assert fault().startswith(f"A class folder of the train channel is closed: {job.channel('train')}/brick cannot be")
 
 
 def test_folders_without_validation(job, run):

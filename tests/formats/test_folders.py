@@ -4,6 +4,7 @@ import pytest
 
 from darkroom.formats.folders import Dataset, FolderError, Sample, pack, scan, split
 from darkroom.formats.recordio import RecordFile
+from tests.inspection.sets import close
 
 
 @pytest.fixture
@@ -42,6 +43,19 @@ def test_a_folder_without_class_folders_says_what_to_do(tmp_path):
         scan(tmp_path)
     with pytest.raises(FolderError, match="is not a folder; name one that holds"):
         scan(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("closed", ["dog", "dog/pup"])
+def test_a_folder_that_cannot_be_read_is_named_and_not_passed_over(photos, monkeypatch, closed):
+    close(photos / closed, monkeypatch)
+    with pytest.raises(FolderError, match=rf"{photos / closed} cannot be read \(Permission denied\); make it readable"):
+        scan(photos)
+
+
+def test_the_lost_and_found_of_a_file_system_is_no_class(photos, monkeypatch):
+    (photos / "lost+found").mkdir()
+    close(photos / "lost+found", monkeypatch)
+    assert scan(photos).classes == ("Cat", "dog")
 
 
 def test_every_class_gives_its_share():

@@ -13,6 +13,7 @@ from darkroom.im2rec.arguments import Arguments, parse
         ("--list --recursive p r", {"list": True, "recursive": True}),
         ("./p ./r/ --recursive --list --num-thread 8", {"list": True, "recursive": True, "num_thread": 8}),
         ("p r --list True --recursive True", {"list": True, "recursive": True}),
+        ("--list 1 --recursive 1 p r", {"list": True, "recursive": True}),
         ("p r --list=1 --recursive=true --shuffle=False", {"list": True, "recursive": True, "shuffle": False}),
         ("--list True --recursive False p r", {"list": True}),
         ("--shuffle True p r --pass-through True", {"pass_through": True}),

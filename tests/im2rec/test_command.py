@@ -4,6 +4,7 @@ tests/clients/test_mxnet_im2rec.py."""
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,9 +13,15 @@ import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from darkroom.cli.im2rec import as_typed
 from darkroom.cli.main import app
+from darkroom.formats import writing
+from darkroom.formats.folders import scan
+from darkroom.formats.framing import MAX_LENGTH
+from darkroom.formats.lst import read_lst
 from darkroom.formats.recordio import RecordFile
 from darkroom.im2rec.command import main
+from tests.inspection.sets import close
 
 
 @pytest.fixture
@@ -49,6 +56,61 @@ def test_folders_that_hold_images_are_the_classes(tmp_path, photos, capsys):
     assert capsys.readouterr().out == "ant 0\nant/deep 1\nbee 2\n"
 
 
+LETTERS = ("Bild\u202f10", "x\u00a0y", "a\u3000b", "👩\u200d🔬", "x\u2028y\x85z\x0b!", "\ue000\u00ad")
+
+
+def test_names_in_any_letters_are_listed_and_labelled_as_training_labels_them(tmp_path, photos):
+    for name in LETTERS:
+        (photos / name).mkdir()
+        for number in range(2):
+            (photos / name / f"{name}{number}.jpg").write_bytes((photos / "bee" / "1.jpg").read_bytes())
+    (photos / "ant" / "deep" / "3.png").unlink()
+    run(tmp_path, photos, "--list --recursive")
+    known = {(str(sample.path.relative_to(photos)), sample.label) for sample in scan(photos).samples}
+    assert {(line.path, line.labels[0]) for line in read_lst(tmp_path / "set.lst")} == known
+    assert run(tmp_path, photos, "--pass-through") == 0
+    assert len(RecordFile(tmp_path / "set.rec")) == len(known) == 16
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\rb", " ", "\u3000a", os.fsdecode(b"\xff")])
+def test_a_name_that_no_line_holds_shifts_no_label(tmp_path, photos, capsys, name):
+    (photos / name).mkdir()
+    (photos / name / "1.jpg").write_bytes(b"")
+    assert run(tmp_path, photos, "--list --recursive") == 0
+    labels = {line.path.split("/")[0]: line.labels[0] for line in read_lst(tmp_path / "set.lst")}
+    assert labels["bee"] == sorted([name, "ant", "ant/deep", "bee"]).index("bee")
+    said = capsys.readouterr().out
+    assert "a .lst cannot hold the name" in said
+    said.encode()
+
+
+def test_a_folder_that_cannot_be_read_shifts_no_label(tmp_path, photos, capsys, monkeypatch):
+    close(photos / "ant", monkeypatch)
+    assert run(tmp_path, photos, "--list --recursive") == 1
+    assert f"{photos / 'ant'} cannot be read (Permission denied); make it readable" in capsys.readouterr().err
+    assert not (tmp_path / "set.lst").exists()
+
+
+def test_a_photo_that_may_not_be_looked_at_shifts_no_label(tmp_path, photos, capsys, monkeypatch):
+    stat = os.stat
+
+    def refusing(path, *arguments, **named):  # as in a folder of mode 444
+        if str(path).startswith(str(photos / "ant" / "deep") + os.sep):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert run(tmp_path, photos, "--list --recursive") == 1
+    assert "3.png cannot be read (Permission denied)" in capsys.readouterr().err
+
+
+def test_the_lost_and_found_of_a_file_system_is_passed_over(tmp_path, photos, monkeypatch):
+    (photos / "lost+found").mkdir()
+    close(photos / "lost+found", monkeypatch)
+    assert run(tmp_path, photos, "--list --recursive") == 0
+    assert len(lines(tmp_path)) == 5
+
+
 def test_the_parts_of_a_list_are_the_list(tmp_path, photos):
     run(tmp_path, photos, "--list --recursive")
     whole = lines(tmp_path)
@@ -67,6 +129,31 @@ def test_a_link_that_leads_back_is_followed_once(tmp_path, photos, capsys):
     assert run(tmp_path, photos, "--list --recursive") == 0
     assert len(lines(tmp_path)) == 5
     assert "leads back" in capsys.readouterr().out
+
+
+@pytest.mark.timeout(60)
+def test_folders_that_link_to_each_other_come_to_an_end(tmp_path, photos):
+    (photos / "cat").mkdir()
+    for one in ("ant", "bee", "cat"):
+        for other in {"ant", "bee", "cat"} - {one}:
+            (photos / one / f"to_{other}").symlink_to(photos / other)
+    (photos / "bee" / "up").symlink_to(tmp_path)
+    assert run(tmp_path, photos, "--list --recursive --no-shuffle") == 0
+    listed = [line.path for line in read_lst(tmp_path / "set.lst")]
+    assert len(listed) == len(set(listed))
+    assert "ant/to_bee/to_cat" not in "".join(listed)  # it holds none itself
+    assert [path for path in listed if path.startswith("cat/")] == [
+        "cat/to_ant/1.jpg",
+        "cat/to_ant/2.JPEG",
+        "cat/to_ant/deep/3.png",
+        "cat/to_ant/to_bee/1.jpg",
+        "cat/to_ant/to_bee/2.jpg",
+        "cat/to_bee/1.jpg",
+        "cat/to_bee/2.jpg",
+        "cat/to_bee/to_ant/1.jpg",
+        "cat/to_bee/to_ant/2.JPEG",
+        "cat/to_bee/to_ant/deep/3.png",
+    ]
 
 
 def test_files_pass_through_as_they_are(tmp_path, photos):
@@ -88,7 +175,7 @@ def test_what_cannot_be_packed_is_left_out_and_named(tmp_path, photos, capsys):
         lst.write("5\t0\tgone.jpg\n\nonly two\tfields\nx\t0\tant/1.jpg\n-7\t0\tbee/1.jpg\n")
     assert run(tmp_path, photos, "--resize 32 --num-thread 2") == 0
     said = capsys.readouterr()
-    assert "3 records in set.rec, 4 left out" in said.out
+    assert "3 records in set.rec, 6 left out" in said.out
     for words in ("ant/1.jpg (line 1 of set.lst)", "gone.jpg (line 6", "line 8", "line 9", "bee/1.jpg (line 10"):
         assert words in said.err
     assert [line.split("\t")[0] for line in lines(tmp_path, "set.idx")] == ["2", "3", "4"]
@@ -155,6 +242,68 @@ def test_what_is_missing_is_said(tmp_path, photos, capsys):
     assert run(tmp_path, photos, "--pass-through") == 1
 
 
+@pytest.mark.parametrize("content", ["", "0 0 ant/1.jpg\n1 2 bee/1.jpg\n", "0\t0\tgone.jpg\n"])
+def test_a_list_without_a_record_fails_and_leaves_what_was_there(tmp_path, photos, capsys, content):
+    (tmp_path / "set.lst").write_text("0\t0\tant/1.jpg\n")
+    assert run(tmp_path, photos, "--pass-through") == 0
+    before = (tmp_path / "set.rec").read_bytes(), (tmp_path / "set.idx").read_bytes()
+    (tmp_path / "set.lst").write_text(content)
+    assert run(tmp_path, photos, "--pass-through") == 1
+    assert ((tmp_path / "set.rec").read_bytes(), (tmp_path / "set.idx").read_bytes()) == before
+    said = capsys.readouterr()
+    left_out = f", {content.count(chr(10))} left out" if content else ""
+    assert f"no line of {tmp_path / 'set.lst'} gave a record{left_out}; a line is an index, a label" in said.err
+    assert "with tabs between them" in said.err
+    assert "set.rec is not written" in said.out
+
+
+@pytest.mark.parametrize(("size", "most"), [(MAX_LENGTH + 1, MAX_LENGTH), (4990, 5000)])  # the latter with a header
+def test_a_file_that_no_record_holds_is_left_out(tmp_path, photos, capsys, monkeypatch, size, most):
+    with open(photos / "ant" / "1.jpg", "wb") as file:
+        file.truncate(size)
+    monkeypatch.setattr(writing, "MAX_LENGTH", most)
+    run(tmp_path, photos, "--list --recursive")
+    assert run(tmp_path, photos, "--pass-through") == 0
+    said = capsys.readouterr()
+    assert "4 records in set.rec, 1 left out" in said.out
+    assert "too long: RecordIO holds less than 512 MiB each" in said.err
+
+
+@pytest.mark.parametrize(
+    ("ending", "data", "reason"),
+    [
+        (
+            ".png",
+            b"\x89PNG\r\n\x1a\n" + bytes(40),
+            "this PNG cannot be opened: its header is damaged or the file is cut",
+        ),
+        (".tiff", b"II*\0" + bytes(40), "this TIFF "),
+        (".heic", b"\0\0\0\x18ftypheic" + bytes(40), "HEIC photos cannot be read here; export the photo as JPEG"),
+    ],
+    ids=["png", "tiff", "heic"],
+)
+def test_damaged_pictures_are_told_alike_with_every_colour(tmp_path, photos, capsys, ending, data, reason):
+    (photos / f"x{ending}").write_bytes(data)
+    (tmp_path / "set.lst").write_text(f"0\t0\tx{ending}\n")
+    said = []
+    for color in (1, -1):
+        run(tmp_path, photos, f"--color {color}")
+        said.append(capsys.readouterr().err.splitlines()[0])
+    assert said[0] == said[1]
+    assert f"x{ending} (line 1 of set.lst): {reason}" in said[0]
+    assert " at 0x" not in said[0]
+
+
+@pytest.mark.parametrize("name", ["br{x}", "[b]", "[bold]x[", "{task.total"])
+def test_the_bar_calls_a_list_by_its_name(tmp_path, photos, capsys, monkeypatch, name):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    words = [str(tmp_path / name), str(photos)]
+    assert main(["--list", "--recursive", *words]) == 0
+    assert main(["--pass-through", *words]) == 0
+    assert f"{name}.lst" in capsys.readouterr().err
+
+
 def test_a_run_that_fails_leaves_what_was_there(tmp_path, photos, monkeypatch):
     run(tmp_path, photos, "--list --recursive")
     run(tmp_path, photos, "--pass-through")
@@ -174,7 +323,8 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path, photos, monkeypatch):
 def test_no_list_can_hurt(tmp_path, photos, content):
     (tmp_path / "set.lst").write_bytes(content)
     assert run(tmp_path, photos, "--pass-through") in (0, 1)
-    list(RecordFile(tmp_path / "set.rec").offsets)
+    if (tmp_path / "set.rec").exists():
+        list(RecordFile(tmp_path / "set.rec").offsets)
 
 
 def test_the_darkroom_command_takes_the_same_words(tmp_path, photos):
@@ -186,6 +336,20 @@ def test_the_darkroom_command_takes_the_same_words(tmp_path, photos):
     assert done.exit_code == 0, done.output
     assert len(lines(tmp_path)) == 5
     assert "--pass-through" in CliRunner().invoke(app, ["im2rec", "--help"]).output
+
+
+@pytest.mark.parametrize("program", [["-m", "darkroom.cli.main", "im2rec"], ["examples/im2rec.py"]])
+def test_two_hyphens_end_the_list_of_endings(tmp_path, photos, program):
+    words = ["--list", "--recursive", "--exts", ".jpg", ".png", "--", tmp_path / "set", photos]
+    subprocess.run([sys.executable, *program, *words], cwd=Path(__file__).parents[2], check=True)
+    assert len(lines(tmp_path)) == 4
+
+
+def test_only_the_hyphens_that_are_missing_are_put_back():
+    assert as_typed(["a", "b"], ["darkroom", "im2rec", "a", "--", "b"]) == ["a", "--", "b"]
+    assert as_typed(["a", "--", "b"], ["darkroom", "im2rec", "a", "--", "--", "b"]) == ["a", "--", "--", "b"]
+    assert as_typed(["a", "b"], ["darkroom", "--", "im2rec", "a", "b"]) == ["a", "b"]
+    assert as_typed(["a", "b"], ["pytest", "--", "x"]) == ["a", "b"]
 
 
 def test_passing_through_waits_for_no_library_that_it_does_not_need(tmp_path, photos):

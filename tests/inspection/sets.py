@@ -1,8 +1,11 @@
 """Small datasets of every kind, made here."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from darkroom.formats.recordio import ImageHeader, pack_image
 from darkroom.formats.writing import RecordWriter
@@ -22,6 +25,18 @@ def folders(root: Path, **classes: int) -> Path:
             (root / name / f"{number}.jpg").write_bytes(photo(seed))
             seed += 1
     return root
+
+
+def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As chmod 000 does for all but root, who may run the tests."""
+    scandir = os.scandir
+
+    def refusing(path: str | os.PathLike[str] = "."):
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
 
 
 def record_file(path: Path, labels: list, images: list[bytes] | None = None) -> Path:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from darkroom.formats.lst import LstLine, write_lst
 from darkroom.inspection import findings, summaries, twins
 from darkroom.inspection.opening import open_all
 from darkroom.inspection.survey import survey
 from tests.imaging.pictures import NASTY, blocks, file_of, needs_nasty, png_of_zeros, scene
-from tests.inspection.sets import folders, photo, record_file
+from tests.inspection.sets import close, folders, photo, record_file
 
 
 def looked_at(*paths: Path, decode: bool | None = True):
@@ -118,6 +119,33 @@ def test_labels_that_cannot_be_right(tmp_path: Path):
         "1 of the classes 0 … 2 have no image: 2",
     ]
     assert "2 of the classes 0 … 4 have no image: 2, 3" in [it.said for it in findings.oddities(surveys, [], [], None)]
+
+
+def test_labels_that_are_too_large_are_told_as_such(tmp_path: Path):
+    labels = (4e9, 1e300, 0.0, 1.0)
+    write_lst(tmp_path / "x.lst", [LstLine(k, (label,), f"{k}.jpg") for k, label in enumerate(labels)])
+    texts = [it.said for it in findings.oddities(looked_at(tmp_path / "x.lst"), [], [], None) if it.kind == "labels"]
+    assert texts == [
+        "0.jpg has the label 4000000000; class ids end at 16777215",
+        "1.jpg has a label beyond float32 (3.4e+38); labels are whole numbers from 0",
+    ]
+
+
+def test_what_train_refuses_is_grave(tmp_path: Path, monkeypatch):
+    one = odd(looked_at(folders(tmp_path / "one", a=12)))
+    assert one["one class"].said == "all images are of one class (a); two are needed to tell apart"
+    lone = odd(looked_at(folders(tmp_path / "lone", a=12, b=1)))
+    assert lone["too few images"].said == "b has 1; training needs 2 at least, better dozens"
+    root = folders(tmp_path / "closed", a=12, b=12, c=12)
+    close(root / "b", monkeypatch)
+    closed = odd(looked_at(root))
+    assert all(it.grave for it in (one["one class"], lone["too few images"], closed["folders that cannot be read"]))
+
+
+def test_one_image_of_a_class_is_enough_in_validation_and_in_records(tmp_path: Path):
+    surveys = looked_at(folders(tmp_path / "x", a=12, b=12), folders(tmp_path / "y", a=1))
+    assert not {"one class", "too few images"} & set(odd(surveys))
+    assert "too few images" not in odd(looked_at(record_file(tmp_path / "x.rec", [0, 0, 1])))
 
 
 def test_several_labels_an_image(tmp_path: Path):

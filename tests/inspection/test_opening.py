@@ -10,7 +10,7 @@ from darkroom.formats import folders as training
 from darkroom.formats.lst import LstLine, write_lst
 from darkroom.inspection.datasets import DatasetError
 from darkroom.inspection.opening import open_all
-from tests.inspection.sets import folders, photo, record_file
+from tests.inspection.sets import close, folders, photo, record_file
 
 
 def said(dataset):
@@ -45,6 +45,42 @@ def test_what_training_would_leave_out_is_said(tmp_path: Path):
         "files that are no photos by their names: 1 .txt; training leaves them out",
     ]
     assert list(dataset.names) == ["a", "b"]
+
+
+def test_a_folder_that_cannot_be_read_is_said_and_keeps_its_label(tmp_path: Path, monkeypatch):
+    root = folders(tmp_path / "photos", a=1, b=1, c=1)
+    close(root / "b", monkeypatch)
+    (dataset,) = open_all(root)
+    (remark,) = said(dataset)
+    assert remark.startswith("folders that cannot be read: the folder b cannot be read (Permission denied)")
+    assert (list(dataset.names), dataset.labels[:, 0].tolist()) == (["a", "b", "c"], [0, 2])
+
+
+def test_where_every_folder_is_closed_that_is_the_reason(tmp_path: Path, monkeypatch):
+    root = folders(tmp_path / "photos", b=1)
+    close(root / "b", monkeypatch)
+    with pytest.raises(DatasetError, match="the folder b cannot be read"):
+        open_all(root)
+
+
+def test_the_lost_and_found_of_a_file_system_is_no_class(tmp_path: Path, monkeypatch):
+    root = folders(tmp_path / "photos", **{"a": 1, "b": 1, "lost+found": 0})
+    close(root / "lost+found", monkeypatch)
+    (dataset,) = open_all(root)
+    assert (list(dataset.names), said(dataset)) == (["a", "b"], [])
+
+
+def test_names_are_shown_as_they_are_but_for_what_a_terminal_obeys(tmp_path: Path):
+    plain = "Bild\u202f10.30\u00a0\u3000👩\u200d🔬"
+    root = folders(tmp_path / "photos", **{plain: 1, "b\u202egpj": 1})
+    (root / plain / "\x1b[2J\x9b.jpg").write_bytes(photo(1))
+    (dataset,) = open_all(root)
+    assert [dataset.name(k) for k in range(3)] == [f"{plain}/\ufffd[2J\ufffd.jpg", f"{plain}/0.jpg", "b\ufffdgpj/0.jpg"]
+
+
+def test_what_lies_on_s3_is_to_be_fetched():
+    with pytest.raises(DatasetError, match=r"s3://bucket/x lies on S3: .*aws s3 sync s3://bucket/x FOLDER"):
+        open_all(Path("s3://bucket/x"))
 
 
 def test_links_are_followed_as_training_follows_them_and_said(tmp_path: Path):

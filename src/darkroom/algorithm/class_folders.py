@@ -32,6 +32,8 @@ def open_folders(root: Path, channel: str, classes: tuple[str, ...] | None, log:
     _refuse_loose(root, channel, files)
     try:
         found = folders.scan(root)
+    except folders.ClosedFolderError as error:
+        raise CustomerError(f"A class folder of the {channel} channel is closed: {error}.") from None
     except folders.FolderError:
         raise CustomerError(
             f"The {channel} channel has no class folder with images in it; it holds {contents(files)}. {REMEDY}."

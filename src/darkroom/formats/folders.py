@@ -19,10 +19,15 @@ from darkroom.formats.writing import RecordWriter
 
 # HEIC is not read here, but to say so for each photo is kinder than to overlook them.
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif")
+LOST_AND_FOUND = "lost+found"  # a file system's own folder, closed to all but root
 
 
 class FolderError(ValueError):
     """The folder is not a folder of class folders; the message says what is missing."""
+
+
+class ClosedFolderError(FolderError):
+    """A class folder cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,17 @@ class Packed:
 def scan(folder: str | os.PathLike[str]) -> Dataset:
     """Photos below each class folder, at any depth. Folders without photos are no classes; hidden ones are ignored.
 
-    Raises FolderError where there is no class folder with a photo in it.
+    Raises FolderError where there is no class folder with a photo in it, ClosedFolderError where one cannot be read:
+    without it the others would have other labels.
     """
     root = Path(folder)
     if not root.is_dir():
         raise FolderError(f"{root} is not a folder; name one that holds a folder of photos for each class")
-    found = [(entry.name, photos) for entry in _visible_folders(root) if (photos := list(_photos(entry)))]
+    try:
+        found = [(entry.name, photos) for entry in _visible_folders(root) if (photos := list(_photos(entry)))]
+    except OSError as error:
+        said = f"{error.filename} cannot be read ({error.strerror})"
+        raise ClosedFolderError(f"{said}; make it readable, or move it elsewhere") from None
     if not found:
         reason = f"{root} has no folder with photos ({', '.join(SUFFIXES)}) in it"
         raise FolderError(f"{reason}; put the photos of each class into a folder named after the class")
@@ -145,12 +155,16 @@ def _visible_folders(root: Path) -> Iterable[Path]:
 
 
 def _photos(folder: Path) -> Iterator[Path]:
-    for path, folders, names in os.walk(folder):
+    for path, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(filter(_visible, folders), key=os.fsencode)
         for name in sorted(filter(_visible, names), key=os.fsencode):
             if name.lower().endswith(SUFFIXES):
                 yield Path(path, name)
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _visible(name: str) -> bool:
-    return not name.startswith((".", "__MACOSX"))
+    return not name.startswith((".", "__MACOSX")) and name != LOST_AND_FOUND

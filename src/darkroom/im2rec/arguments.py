@@ -1,7 +1,7 @@
 """The command line of im2rec: the switches of MXNet's tool, in the spellings that it has had.
 
 Up to MXNet 1.0 every switch took a value (``--list True``, ``--shuffle False``); since then they stand alone. Both are
-understood here, and a value of False means no, although the old tool took any text for yes.
+understood here; True and 1 mean yes, and False means no, although the old tool took any text for yes.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SWITCHES = ("--list", "--recursive", "--pass-through", "--center-crop", "--pack-label")
-_VALUES = {"true": True, "false": False}
+_VALUES = {"true": True, "1": True, "false": False}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class _OnProgress(Protocol):
 
 
 def main(argv: Sequence[str], program: str = "im2rec") -> int:
-    """Exit code: 0 where everything asked for is there, even if some images had to be left out."""
+    """Exit code: 0 where everything asked for is there, even if some images had to be left out; a .rec without any is
+    not."""
     arguments = parse(argv, program)
     try:
         return _list(arguments) if arguments.list else _pack_all(arguments, program)
@@ -46,7 +47,7 @@ def _pack_all(arguments: Arguments, program: str) -> int:
         print(f"{program}: no .lst file begins with {arguments.prefix}; make one first, with --list", file=sys.stderr)
         return FAILED
     done = [_pack(lst, arguments) for lst in lists]
-    return 0 if all(packed.count or not packed.skipped for packed in done) else FAILED
+    return 0 if all(packed.count for packed in done) else FAILED
 
 
 def _pack(lst: Path, arguments: Arguments) -> Packed:
@@ -54,7 +55,11 @@ def _pack(lst: Path, arguments: Arguments) -> Packed:
     with _bar(lst) if sys.stderr.isatty() else _unwatched() as (say, on_progress):
         packed = pack(lst, arguments, _encoder(arguments), say, on_progress)
     left_out = f", {packed.skipped} left out" if packed.skipped else ""
-    print(f"{packed.count} records in {lst.with_suffix('.rec').name}{left_out}", flush=True)
+    rec = lst.with_suffix(".rec").name
+    print(f"{packed.count} records in {rec}{left_out}" if packed.count else f"{rec} is not written", flush=True)
+    if not packed.count:
+        wanted = f"an index, a label and the path of an image below {arguments.root}, with tabs between them"
+        print(f"no line of {lst} gave a record{left_out}; a line is {wanted}", file=sys.stderr)
     return packed
 
 
@@ -88,7 +93,8 @@ def _bar(lst: Path) -> Iterator[_Watched]:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with open(lst, "rb") as file:
         total = sum(1 for _ in file)
-    columns = TextColumn(f"[bold]{lst.name}[/]"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    title = TextColumn("{task.description}", style="bold", markup=False)
+    columns = title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task(lst.name, total=total)
         yield lambda text: console.print(text, markup=False), lambda done: bar.update(task, completed=done)

@@ -14,7 +14,7 @@ from PIL import Image
 from darkroom.im2rec.arguments import Arguments
 from darkroom.imaging.decode import MAX_JPEG_PIXELS, MAX_PIXELS, BadImage, decode
 from darkroom.imaging.region import Box, is_native, region
-from darkroom.imaging.signatures import jpeg_exif, kind_of, orientation
+from darkroom.imaging.signatures import HEIC, jpeg_exif, kind_of, orientation
 
 MAX_JPEG_SIDE = 65_500  # libjpeg's own limit
 _COLOUR_SPACES = {1: "GRAY", 3: "RGB"}
@@ -70,7 +70,7 @@ def _jpeg_header(data: bytes) -> tuple[int, int, str] | None:
 def _pixels(data: bytes, header: tuple[int, int, str] | None, arguments: Arguments) -> np.ndarray:
     """(H, W, channels): RGB or gray; with --color -1 as the file has it. A JPEG may come out reduced, if --resize
     allows."""
-    if arguments.color == -1 and header is None and kind_of(data) is not None:
+    if arguments.color == -1 and header is None and kind_of(data) not in (None, HEIC):
         return _unchanged(data)
     gray = arguments.color == 0 or (arguments.color == -1 and header is not None and header[2] == "Gray")
     reducible = arguments.resize and header is not None
@@ -82,7 +82,8 @@ def _unchanged(data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             size = image.width * image.height
     except Exception as error:  # Pillow meets hostile bytes with every class of exception there is
-        raise BadImage(f"the image cannot be opened ({' '.join(str(error).split())})") from error
+        decode(data)  # which says what is wrong with it
+        raise BadImage("the image cannot be opened; open and save it again") from error
     if not 0 < size <= MAX_PIXELS:
         raise BadImage(f"the image has {size} pixels, and at most {MAX_PIXELS} are read")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

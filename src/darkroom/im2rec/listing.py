@@ -5,19 +5,26 @@ Looks at names only; whether a file is an image shows when it is packed.
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence, Set
+from pathlib import Path
 
 from darkroom.formats.lst import LstLine, write_lst
 from darkroom.im2rec.arguments import Arguments
 
 SEED = 100  # MXNet's: two lists of one folder are the same list
+UNFIT = re.compile("[\t\r\n\ud800-\udfff]")  # readers cut at the first three; the rest are bytes that are not UTF-8
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # what a terminal would obey, or cannot be printed
 Say = Callable[[str], None]
+Identity = tuple[int, int]  # device and inode
 
 
 def make_lists(arguments: Arguments, say: Say) -> int:
     """Write the lists; returns how many images they hold. ``say`` hears each folder's label, and what was left out.
 
-    Raises NotADirectoryError where there is no root.
+    Raises NotADirectoryError where there is no root, and OSError where a folder below it cannot be read; then no list
+    is written.
     """
     if not os.path.isdir(arguments.root):
         raise NotADirectoryError(f"there is no folder {arguments.root}")
@@ -47,23 +54,28 @@ def _parts(chunk: Sequence[LstLine], size: int, train: float, test: float) -> It
 
 
 def _labelled(arguments: Arguments, say: Say) -> Iterator[LstLine]:
-    """A folder's label is its place among the folders that hold images themselves; without --recursive it is 0."""
+    """A folder's label is its place among the folders that hold images themselves; without --recursive it is 0.
+
+    An image that is left out counts for it: the labels of other folders must not depend on a name.
+    """
     labels = dict[str, int]()
     index = 0
     for folder, names in _folders(arguments.root, arguments.recursive, say):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.splitext(name)[1].lower() not in arguments.exts or not os.path.isfile(path):
+            if os.path.splitext(name)[1].lower() not in arguments.exts or not _is_file(path):
                 continue
+            label = labels.setdefault(folder, len(labels))
             relative = os.path.relpath(path, arguments.root)
             if not _fits_a_line(relative):
                 say(f"left out: a .lst cannot hold the name {relative!r}; rename the file")
                 continue
-            yield LstLine(index, (labels.setdefault(folder, len(labels)),), relative)
+            yield LstLine(index, (label,), relative)
             index += 1
     if arguments.recursive:
         for folder, label in labels.items():
-            say(f"{os.path.relpath(folder, arguments.root)} {label}")
+            shown = UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", os.path.relpath(folder, arguments.root))
+            say(f"{shown} {label}")
 
 
 def _folders(root: str, recursive: bool, say: Say) -> Iterator[tuple[str, list[str]]]:
@@ -71,21 +83,42 @@ def _folders(root: str, recursive: bool, say: Say) -> Iterator[tuple[str, list[s
     if not recursive:
         yield root, sorted(os.listdir(root))
         return
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not _leads_back(os.path.join(folder, name), say)]
+    above = {root: frozenset(map(_identity, Path(os.path.realpath(root)).parents))}  # of folders not yet entered
+    for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
+        trail = above.pop(folder) | {_identity(folder)}
+        folders[:] = [name for name in sorted(folders) if not _leads_back(os.path.join(folder, name), trail, say)]
+        above.update((os.path.join(folder, name), trail) for name in folders)
         yield folder, sorted(names)
 
 
-def _leads_back(folder: str, say: Say) -> bool:
-    """Whether a link leads to a folder that it lies in itself: followed, it would never end."""
-    if not os.path.islink(folder):
+def _leads_back(folder: str, trail: Set[Identity], say: Say) -> bool:
+    """Whether a link leads to a folder that it was reached through: followed, it would never end."""
+    if not os.path.islink(folder) or _identity(folder) not in trail:
         return False
-    target = os.path.realpath(folder)
-    back = (os.path.realpath(os.path.dirname(folder)) + os.sep).startswith(target.rstrip(os.sep) + os.sep)
-    if back:
-        say(f"left out: the link {folder} leads back to {target}")
-    return back
+    say(f"left out: the link {folder} leads back to {os.path.realpath(folder)}")
+    return True
+
+
+def _identity(folder: str | os.PathLike[str]) -> Identity:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError as error:
+        _refuse(error)
+    except OSError:
+        pass
+    return False  # such as a link that leads nowhere
+
+
+def _refuse(error: OSError) -> None:
+    """Passed over, it would take its label along, and every later folder would have the one before."""
+    if os.path.basename(error.filename) != "lost+found":  # a file system's own, closed to all but root
+        raise OSError(f"{error.filename} cannot be read ({error.strerror}); make it readable, or move it elsewhere")
 
 
 def _fits_a_line(path: str) -> bool:
-    return path == path.strip() and path.isprintable() and not any(0xDC80 <= ord(letter) <= 0xDCFF for letter in path)
+    return path == path.strip() and not UNFIT.search(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from darkroom.formats.framing import MAX_LENGTH
 from darkroom.formats.lst import LstLine
 from darkroom.formats.writing import RecordWriter, image_record
 from darkroom.im2rec.arguments import Arguments
@@ -42,12 +43,19 @@ def pack(
     say: Callable[[str], None],
     on_progress: Callable[[int], None],
 ) -> Packed:
-    """Write the .rec and .idx beside ``lst``. ``encode`` turns a file's bytes into those packed, or raises ValueError.
+    """Write the .rec and .idx beside ``lst``, or leave them as they were where no line gives a record.
+
+    ``encode`` turns a file's bytes into those packed, or raises ValueError.
 
     ``say`` hears a sentence for every line left out, ``on_progress`` how many lines are done. Raises OSError where the
     files cannot be written; then none is left.
     """
     done = skipped = 0
+
+    def left_out(said: str) -> None:
+        nonlocal skipped
+        skipped += 1
+        say(f"left out: {said}")
 
     def records(lines: list[LstLine]) -> list[bytes | str]:
         return [_record(line, arguments, encode) for line in lines]
@@ -56,22 +64,23 @@ def pack(
         open(lst, encoding="utf-8-sig", errors="surrogateescape") as file,
         RecordWriter(lst.with_suffix(".rec")) as writer,
     ):
-        lines_read = read_lines(file, say)
+        lines_read = read_lines(file, left_out)
         tasks = iter(lambda: list(islice(lines_read, IMAGES_A_TASK)), [])
         with ThreadPoolExecutor(arguments.num_thread, thread_name_prefix="im2rec") as pool:
             for lines, packed in _in_order(pool, records, tasks, 2 * arguments.num_thread):
                 for line, record in zip(lines, packed, strict=True):
                     if isinstance(record, str):
-                        skipped += 1
-                        say(f"left out: {line.path} (line {line.number} of {lst.name}): {record}")
+                        left_out(f"{line.path} (line {line.number} of {lst.name}): {record}")
                     else:
                         writer.write(record, line.index)
                 done += len(lines)
                 on_progress(done)
+        if not writer.count:
+            writer.abandon()
     return Packed(writer.count, skipped)
 
 
-def read_lines(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[LstLine]:
+def read_lines(lines: Iterable[str], left_out: Callable[[str], None]) -> Iterator[LstLine]:
     """Lines one at a time, as MXNet's im2rec reads them: what is no line is reported and passed over."""
     for number, line in enumerate(lines, 1):
         fields = [field.strip() for field in line.strip().split("\t")]
@@ -82,7 +91,7 @@ def read_lines(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[Lst
                 raise ValueError(f"it has {len(fields)} of index, label and path, separated by tabs")
             yield LstLine(int(fields[0]), tuple(map(float, fields[1:-1])), fields[-1], number)
         except ValueError as error:
-            say(f"left out: line {number}: {error}")
+            left_out(f"line {number}: {error}")
 
 
 def _record(line: LstLine, arguments: Arguments, encode: Callable[[bytes], bytes]) -> bytes | str:
@@ -91,6 +100,8 @@ def _record(line: LstLine, arguments: Arguments, encode: Callable[[bytes], bytes
     try:
         # unbuffered: of a whole file in one go a buffer only costs calls
         with open(os.path.join(arguments.root, line.path), "rb", buffering=0) as file:
+            if (size := os.fstat(file.fileno()).st_size) > MAX_LENGTH:
+                return f"a file of {size} bytes is too long: RecordIO holds less than 512 MiB each"
             return image_record(labels, line.index, 0, encode(file.readall()))
     except OSError as error:
         return error.strerror or str(error)

@@ -5,6 +5,7 @@ still be looked at. Knows no pixels.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ import numpy.typing as npt
 MAX_BYTES = 1 << 28  # of one image; what is larger is no photo and is not read
 
 MOST_CLASSES = 1 << 24  # as far as float32, which labels are, tells whole numbers apart
+CLASS_FOLDERS = "class folders"  # a kind of dataset
+UNREADABLE = "folders that cannot be read"  # a kind of remark
+# What a terminal would obey: control characters, and those that turn the direction of writing. Spaces of other scripts,
+# joined emoji and the like are text.
+COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class DatasetError(ValueError):
@@ -105,15 +111,13 @@ def refuse_large(size_bytes: int) -> None:
 
 def printable(text: str) -> str:
     """File names need not be text, and may try to move the cursor."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for letter in os.fsencode(text).decode("utf-8", "replace")
-    )
+    return COMMANDS.sub("\N{REPLACEMENT CHARACTER}", os.fsencode(text).decode("utf-8", "replace"))
 
 
 def label_rows(labels: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float32]:
-    """(images, most labels of one): rows that are shorter end in nan."""
-    arrays = [np.asarray(label, dtype=np.float32) for label in labels]
+    """(images, most labels of one): rows that are shorter end in nan; what is beyond float32 is infinite."""
+    with np.errstate(over="ignore"):
+        arrays = [np.asarray(label, dtype=np.float32) for label in labels]
     rows = np.full((len(arrays), max(map(len, arrays), default=1)), np.nan, dtype=np.float32)
     for row, label in zip(rows, arrays, strict=True):
         row[: len(label)] = label

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from darkroom.imaging.signatures import KINDS
-from darkroom.inspection.datasets import Dataset, class_ids, class_name, single_labels
+from darkroom.inspection.datasets import (
+    CLASS_FOLDERS,
+    MOST_CLASSES,
+    UNREADABLE,
+    Dataset,
+    class_ids,
+    class_name,
+    single_labels,
+)
 from darkroom.inspection.summaries import MOST_LISTED
 from darkroom.inspection.survey import Survey
 from darkroom.inspection.twins import Twins, Where
@@ -24,6 +32,7 @@ SUFFIXES = {
     "AVIF": (".avif",),
 }
 FEW = 10  # images of a class
+TOO_FEW = 2  # of a class folder: `darkroom train` wants one to learn from and one to measure on
 UNEVEN = 10  # times as many images in the largest class as in the smallest
 
 
@@ -51,7 +60,7 @@ def oddities(
 def _of_one(number: int, survey: Survey, num_classes: int | None) -> Iterator[Oddity]:
     dataset, looks = survey.dataset, survey.looks
     for remark in dataset.remarks:
-        grave = remark.kind in ("damaged records", "the index", "photos in no class")
+        grave = remark.kind in ("damaged records", "the index", "photos in no class", UNREADABLE)
         yield Oddity(remark.kind, remark.said, grave=grave)
     for k, reason in survey.faults.items():
         yield Oddity("cannot be read", f"{dataset.name(k)}: {reason}", ((number, k),), True)
@@ -77,25 +86,38 @@ def _labels(number: int, dataset: Dataset, num_classes: int | None) -> Iterator[
         return
     first, ids = labels[:, 0], class_ids(dataset)
     for k in np.flatnonzero(ids < 0).tolist():
-        said = f"{dataset.name(k)} has the label {first[k]:g}; labels are whole numbers from 0"
-        yield Oddity("labels", said, ((number, k),), True)
+        yield Oddity("labels", f"{dataset.name(k)} has {_no_class(float(first[k]))}", ((number, k),), True)
     if num_classes is not None:
         for k in np.flatnonzero(ids >= num_classes).tolist():
-            said = f"{dataset.name(k)} has the label {first[k]:g}, but {num_classes} classes end at {num_classes - 1}"
+            said = f"{dataset.name(k)} has the label {ids[k]}, but {num_classes} classes end at {num_classes - 1}"
             yield Oddity("labels", said, ((number, k),), True)
     yield from _gaps(set(ids[ids >= 0].tolist()), num_classes)
     if number == 0:  # the one to train on; others may be small
         yield from _balance(dataset)
 
 
+def _no_class(label: float) -> str:
+    if np.isinf(label):
+        return "a label beyond float32 (3.4e+38); labels are whole numbers from 0"
+    if label >= MOST_CLASSES:
+        return f"the label {label:.0f}; class ids end at {MOST_CLASSES - 1}"
+    return f"the label {label:g}; labels are whole numbers from 0"
+
+
 def _balance(dataset: Dataset) -> Iterator[Oddity]:
     counts = Counter(label for _, label in single_labels(dataset))
+    if len(counts) == 1:
+        only = class_name(dataset, next(iter(counts)))
+        yield Oddity("one class", f"all images are of one class ({only}); two are needed to tell apart", grave=True)
     if counts and max(counts.values()) > UNEVEN * min(counts.values()):
         (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
         names = class_name(dataset, most), class_name(dataset, least)
         yield Oddity("balance", f"{names[0]} has {many} images, {names[1]} {few}: rare classes are learned badly")
     for label, count in sorted(counts.items()):
-        if count < FEW:
+        if count < TOO_FEW and dataset.kind == CLASS_FOLDERS:
+            said = f"{class_name(dataset, label)} has {count}; training needs {TOO_FEW} at least, better dozens"
+            yield Oddity("too few images", said, grave=True)
+        elif count < FEW:
             yield Oddity("few images", f"{class_name(dataset, label)} has {count}; better dozens")
 
 

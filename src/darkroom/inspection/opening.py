@@ -8,9 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from darkroom.formats.folders import SUFFIXES
+from darkroom.formats.folders import LOST_AND_FOUND, SUFFIXES
 from darkroom.formats.lst import LstError, read_lst
-from darkroom.inspection.datasets import Dataset, DatasetError, Files, Remark, class_names, label_rows, printable
+from darkroom.inspection.datasets import (
+    CLASS_FOLDERS,
+    UNREADABLE,
+    Dataset,
+    DatasetError,
+    Files,
+    Remark,
+    class_names,
+    label_rows,
+    printable,
+)
 from darkroom.inspection.recorded import open_records
 
 SPLITS = ("train", "training", "valid", "validation", "val", "test", "testing")
@@ -32,6 +42,8 @@ def open_all(path: Path, images: Path | None = None) -> list[Dataset]:
         if path.suffix != ".rec":
             raise DatasetError(f"{path} is no dataset; {WHAT}")
         return [open_records([path], titled(path))]
+    if path.parts[:1] == ("s3:",):
+        raise DatasetError(_elsewhere("s3://" + "/".join(path.parts[1:])))
     parts = sorted(path.parent.glob(f"{_literal(path.name)}*.rec")) if path.name else []
     if not parts:
         raise DatasetError(f"there is no {path}; {WHAT}")
@@ -41,6 +53,11 @@ def open_all(path: Path, images: Path | None = None) -> list[Dataset]:
 def titled(path: Path) -> str:
     """The last two parts: enough to tell datasets apart, and short."""
     return printable(os.sep.join(path.absolute().parts[1:][-2:]) or str(path))
+
+
+def _elsewhere(uri: str) -> str:
+    what = "inspect looks at folders and files of this machine; fetch it first:"
+    return f"{uri} lies on S3: {what} aws s3 sync {uri} FOLDER, or of a single file: aws s3 cp {uri} ."
 
 
 def _literal(name: str) -> str:
@@ -61,6 +78,8 @@ def _of_split(root: Path) -> list[Dataset]:
         return [folders]
     records = sorted(path for path in root.rglob("*.rec") if path.is_file())
     if not records:
+        if closed := [remark.said for remark in folders.remarks if remark.kind == UNREADABLE]:
+            raise DatasetError(f"{root}: {closed[0]}")
         loose = sum(entry.name.lower().endswith(SUFFIXES) for entry in _visible(root))
         if loose:
             remedy = "put the photos of each class into a folder named after the class, or name a .lst that lists them"
@@ -79,15 +98,17 @@ def _class_folders(root: Path) -> Files:
     for entry in sorted((e for e in _visible(root) if e.is_dir()), key=lambda e: os.fsencode(e.name)):
         if entry.is_symlink():
             walk.linked(entry.path)
+        remarked = len(walk.remarks)
         photos = list(walk.photos(entry.path))
-        if not photos:
+        closed = any(remark.kind == UNREADABLE for remark in walk.remarks[remarked:])
+        if not photos and not closed:  # a closed one is a class all the same
             walk.remarks.append(Remark("empty classes", f"the folder {printable(entry.name)} holds no photo"))
             continue
         labels += [[float(len(names))]] * len(photos)
         names.append(entry.name)
         paths += photos
     walk.loose([entry.name for entry in _visible(root) if not entry.is_dir()])
-    return Files(titled(root), "class folders", root, paths, label_rows(labels), names, walk.said())
+    return Files(titled(root), CLASS_FOLDERS, root, paths, label_rows(labels), names, walk.said())
 
 
 class _Walk:
@@ -100,7 +121,7 @@ class _Walk:
 
     def photos(self, folder: str) -> Iterator[str]:
         """Paths relative to the root, hidden ones left out; links to folders are not entered below the class folder."""
-        for path, folders, names in os.walk(folder):
+        for path, folders, names in os.walk(folder, onerror=self.unreadable):
             folders[:] = sorted(filter(_shown, folders), key=os.fsencode)
             for name in folders:
                 if os.path.islink(os.path.join(path, name)):
@@ -114,6 +135,11 @@ class _Walk:
                 if os.path.islink(whole):
                     self.linked(whole)
                 yield os.path.relpath(whole, self.root)
+
+    def unreadable(self, error: OSError) -> None:
+        folder = printable(os.path.relpath(error.filename, self.root))
+        remedy = "training refuses it; make it readable, or move it elsewhere"
+        self.remarks.append(Remark(UNREADABLE, f"the folder {folder} cannot be read ({error.strerror}): {remedy}"))
 
     def linked(self, path: str) -> None:
         if not (os.path.realpath(path) + os.sep).startswith(self._inside):
@@ -146,7 +172,7 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _shown(name: str) -> bool:
-    return not name.startswith((".", "__MACOSX"))
+    return not name.startswith((".", "__MACOSX")) and name != LOST_AND_FOUND
 
 
 # A .lst ---------------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def _odd(sheet: Sheet) -> Markup:
             "bad" if found[0].grave else "", kind, f"{len(found):,}", more
         )
         listed = Markup("<ul>\n{}\n</ul>").format(items)
-        parts += [paragraph(head), listed if len(found) <= 5 else folded("All of them", listed)]
+        parts += [paragraph(head), listed if len(found) <= 5 else folded("One by one", listed)]
         parts += [Markup('<div class="groups">{}</div>').format(Markup("\n").join(shown))] if shown else []
     return section("What is odd", *parts, long=True)
 
