@@ -207,6 +207,16 @@ def test_what_is_no_model_is_refused(job, weights):
     assert "holds 2 archives" in reason(weights, Layout(job.base), **SMALL)
 
 
+def test_a_model_that_diverged_is_refused(job, weights, tmp_path):
+    net = trained(tmp_path / "good")
+    with torch.no_grad():
+        net.get_parameter("fc1.weight")[0, 0] = torch.nan
+    artifact.save(job.channel("model"), net, epoch=4, batch_size=8)
+    said = reason(weights, Layout(job.base), **SMALL)
+    assert "The model in the model channel holds values that are no numbers, in fc1.weight" in said
+    assert "or train without the model channel" in said
+
+
 def test_a_network_of_ours_is_gone_on_from(job, weights):
     net = catalogue.build(Architecture.of(0, 3, (3, 32, 32), SQUEEZENET))
     artifact.save(job.channel("model"), net, epoch=1, batch_size=1)

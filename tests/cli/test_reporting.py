@@ -37,6 +37,13 @@ def test_the_summary_names_what_is_hard_and_takes_no_name_for_markup():
     ]
 
 
+def test_no_class_commands_the_terminal():
+    row = {"name": "\x1b[2Jdog", "images": 10, "right": 8, "named": 9}
+    said = "".join(summary(FIGURES | {"per_class": [row], "confused": [{"true": "\x1bx", "named": "b", "images": 2}]}))
+    assert "dog 80%" in said
+    assert "\x1b" not in said
+
+
 @pytest.mark.parametrize("figures", [None, {}, {"images": 3}, FIGURES | {"per_class": [7]}, FIGURES | {"epochs": None}])
 def test_a_page_of_another_kind_has_no_summary(figures):
     assert summary(figures) == []

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -5,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.console import Failure
-from darkroom.cli.training import default_name, pairs, planned
+from darkroom.cli.packing import list_all, pack_all
+from darkroom.cli.training import _lines, default_name, pairs, planned
+from darkroom.formats.lst import read_lst
+from darkroom.formats.recordio import RecordFile
 
 NOW = datetime(2026, 11, 20, 23, 59, 58, tzinfo=UTC)
 
@@ -38,6 +42,39 @@ def test_one_class_is_too_few(photo_folder: Callable[..., Path]) -> None:
 def test_one_photo_is_too_few(photo_folder: Callable[..., Path]) -> None:
     with pytest.raises(Failure, match="class 'dog' has 1 photo"):
         planned(photo_folder(cat=3, dog=1), None, 0.2, NOW)
+
+
+def test_a_class_whose_name_is_no_text_is_to_be_renamed(photo_folder: Callable[..., Path]) -> None:
+    folder = photo_folder(cat=3, dog=3)
+    (folder / "dog").rename(folder / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(Failure, match=r"^rename the folder 'caf\\udce9': its name is not UTF-8") as caught:
+        planned(folder, None, 0.2, NOW)
+    assert caught.value.exit_code == 2
+    str(caught.value).encode()
+
+
+def test_class_names_are_kept_but_for_line_breaks() -> None:
+    assert _lines(["jp\u3000inu", "two  spaces", "two\nlines"]) == "jp\u3000inu\ntwo  spaces\ntwo lines\n"
+
+
+def test_a_list_of_the_photos_lies_beside_each_rec(tmp_path: Path, photo_folder: Callable[..., Path]) -> None:
+    folder = photo_folder(cat=5, dog=5)
+    (folder / "cat" / "0.jpg").rename(folder / "cat" / os.fsdecode(b"\xe9\t.jpg"))
+    (folder / "dog" / "0.jpg").write_bytes(b"no photo")
+    plan = planned(folder, None, 0.4, NOW)
+    channels = {"train": plan.train, "validation": plan.validation}
+    files = {name: tmp_path / name / f"{name}.rec" for name in channels}
+    pack_all(channels, files, 32)
+    list_all(channels, files, folder)
+    for name, samples in channels.items():
+        lines = {line.index: line for line in read_lst(files[name].with_suffix(".lst"))}
+        assert len(lines) == len(samples)
+        records = RecordFile(files[name])
+        for k in range(len(records)):
+            header = records.image(k)[0]
+            path, sample = lines[header.id].path, samples[header.id]
+            assert lines[header.id].labels == tuple(header.label)
+            assert sample.path == folder / path or path == "cat/\ufffd\ufffd.jpg"
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 20])

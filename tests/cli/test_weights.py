@@ -3,6 +3,7 @@ public ones."""
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,10 @@ from tests.networks.published import publish, torchvision_state
 
 pytestmark = pytest.mark.slow
 
+REFUSED = (
+    "holds more than tensors, and is not opened. Save the state dict alone, with torch.save(model.state_dict(), …), "
+    "better still as safetensors"
+)
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -122,6 +127,21 @@ def test_a_site_that_never_finishes_keeps_what_came(site: Site, tmp_path: Path) 
         fetched(site, tmp_path / "p")
 
 
+def test_a_part_that_cannot_be_written_is_not_the_networks_fault(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    with pytest.raises(Failure, match=r"/p cannot be written: Is a directory$"):
+        fetched(site, tmp_path / "p")
+    assert len(site.asked) == 1
+
+
+def test_a_site_that_nobody_answers_at_is_the_networks_fault(site: Site, tmp_path: Path) -> None:
+    site.close()
+    waits: list[float] = []
+    with pytest.raises(Failure, match=r"cannot be fetched: .*Connection refused; 0 bytes are kept, try again later"):
+        fetching.fetch(site.url, tmp_path / "p", "", lambda done, total: None, sleep=waits.append)
+    assert len(waits) == fetching.TRIES - 1
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "home"))
@@ -148,6 +168,48 @@ def test_pull_fetches_checks_and_converts(
     assert (held.record.sha256, held.record.licence, held.record.source) == (sha256, "BSD-3-Clause", site.url)
     assert sorted(path.name for path in folder.iterdir()) == ["tiny.json", "tiny.safetensors"]
     assert "tiny is here: network=squeezenet1_1, 5 classes" in capsys.readouterr().out
+
+
+@pytest.fixture
+def unchecked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Serves what the table calls ``tiny``, a SqueezeNet of which nobody published a checksum."""
+    monkeypatch.setitem(registry.TABLE, "tiny", Published("tiny", "squeezenet1_1", 0, site.url, "", "BSD-3-Clause"))
+    return site
+
+
+def test_a_page_that_came_instead_of_the_file_is_not_gone_on_from(
+    folder: Path, tmp_path: Path, unchecked: Site
+) -> None:
+    unchecked.content = b"<html>Please log in to the Wi-Fi</html>"
+    with pytest.raises(Failure, match=rf"^{unchecked.url} is neither safetensors nor MXNet's .params; copy it again$"):
+        weights.pull("tiny", unchecked=True)
+    assert list(folder.iterdir()) == []
+    publish(tmp_path / "s.safetensors", "squeezenet1_1")
+    unchecked.content = (tmp_path / "s.safetensors").read_bytes()
+    weights.pull("tiny", unchecked=True)
+    assert [held.name for held in weights_folder.held(folder)] == ["tiny"]
+
+
+def test_weights_of_another_network_are_not_pulled(folder: Path, tmp_path: Path, unchecked: Site) -> None:
+    publish(tmp_path / "r.safetensors", "resnet", 18)
+    unchecked.content = (tmp_path / "r.safetensors").read_bytes()
+    with pytest.raises(Failure, match=r"/w.pth holds weights of resnet 18, not of squeezenet1_1$"):
+        weights.pull("tiny", unchecked=True)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_hold_weights_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path / "s.safetensors", "squeezenet1_1")
+    (folder / "s.json").mkdir(parents=True)
+    with pytest.raises(Failure, match=rf"^{folder} cannot be written: Is a directory$"):
+        weights.add(tmp_path / "s.safetensors")
+    full = shutil.disk_usage(folder)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(Failure, match=rf"^{folder} has room for 10 bytes; {tmp_path}/s.safetensors has \d+$"):
+        weights.add(tmp_path / "s.safetensors")
+    assert [path.name for path in folder.iterdir()] == ["s.json"]
 
 
 def test_a_file_without_a_checksum_is_taken_only_when_told(folder: Path) -> None:
@@ -179,6 +241,9 @@ def test_what_is_no_weights_is_not_added(darkroom, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "bad.pth holds more than tensors, and is not opened" in done.stderr
     assert not Path("harmed").exists()
+    (tmp_path / "new.pth").write_bytes(b"\x80\x04\x95\x00")
+    done = darkroom("weights", "add", tmp_path / "new.pth")
+    assert done.stderr == f"error {tmp_path}/new.pth {REFUSED}\n"  # torch's warning of the protocol is not among it
     assert darkroom("weights", "add", tmp_path / "absent").returncode == 2
     assert darkroom("weights", "add", tmp_path / "bad.pth", "--mean", "1,2").returncode == 2
     assert darkroom("weights", "add", tmp_path / "bad.pth", "--name", "../x").returncode == 2

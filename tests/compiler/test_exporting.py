@@ -1,5 +1,8 @@
 """A model that leaves: the script beside it answers as the trained network does, with nothing of Darkroom."""
 
+import errno
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from PIL import Image
 
 from darkroom.compiler import exporting
 from darkroom.compiler.exporting import MODEL
+from darkroom.compiler.source import DETAILS
 from darkroom.imaging.preprocess import SQUASH, Preprocess
 from darkroom.networks import artifact
 
@@ -37,6 +41,25 @@ def test_the_script_answers_as_the_network_does(trained, tmp_path: Path) -> None
     assert model.classes is not None
     assert [name for name, _ in answers] == [model.classes[int(k)] for k in expected.argmax(1)]
     assert [p for _, p in answers] == pytest.approx(expected.amax(1).tolist(), abs=1e-3)
+
+
+def test_a_failed_export_leaves_nothing_in_the_way_of_the_next(trained, tmp_path: Path, monkeypatch) -> None:
+    def half(model: onnx.ModelProto, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(onnx, "save", half)
+        with pytest.raises(OSError, match="No space left"):
+            exporting.export(trained.model, tmp_path / "left")
+    assert list((tmp_path / "left").iterdir()) == []
+    files = exporting.export(trained.model, tmp_path / "left")
+    assert sorted(files) == sorted((tmp_path / "left").iterdir())
+
+
+def test_a_class_is_exported_as_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / DETAILS).write_text(json.dumps({"classes": ["jp\u3000inu", "two  spaces", "two\nlines\x85"]}))
+    assert exporting._class_names(tmp_path / DETAILS, 3) == ["jp\u3000inu", "two  spaces", "two lines"]
 
 
 def predict(folder: Path, photos: list[Path]) -> list[tuple[str, float]]:
@@ -67,3 +90,6 @@ def test_photos_of_any_size_are_prepared(preprocess: Preprocess, tmp_path: Path)
         Image.new("RGB", tuple(map(int, photo.stem.split("-"))), (10, 200, 30)).save(photo)
     expected = ("green", 200.0) if channels == 3 else ("red", 124.0)  # luma of that green
     assert predict(tmp_path, photos) == [expected] * 4
+    for fault in (tmp_path / "absent.jpg", tmp_path / "classes.txt"):
+        done = subprocess.run([sys.executable, tmp_path / "predict.py", fault], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, f"{fault} is no photo that can be read\n")

@@ -1,6 +1,7 @@
 import os
 import pickle
 import zipfile
+from fractions import Fraction
 
 import pytest
 import torch
@@ -55,9 +56,20 @@ def test_code_in_a_file_is_never_run(path, zipped):
     assert not os.path.exists("harmed")
 
 
+@pytest.mark.parametrize(("evil", "asked"), [(Evil(), "posix.system"), (Fraction(1, 2), "fractions.Fraction")])
+def test_a_refused_file_is_named_with_what_it_asks_for_and_nobody_is_told_to_run_it(path, evil, asked):
+    torch.save({**STATE, "evil": evil}, path)
+    with pytest.raises(WeightsError) as caught:
+        pytorch_files.read(path)
+    assert str(caught.value) == (
+        f"w.pth holds more than tensors, and is not opened: it asks for {asked}. Save the state dict alone, with "
+        "torch.save(model.state_dict(), …), better still as safetensors"
+    )
+
+
 def test_a_bare_pickle_is_never_run(path):
-    path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(WeightsError):
+    path.write_bytes(pickle.dumps(Evil()))  # of a protocol that torch warns of
+    with pytest.raises(WeightsError, match=r"holds more than tensors, and is not opened\. Save"):
         pytorch_files.read(path)
     assert not os.path.exists("harmed")
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from darkroom.pages import charts, pictures, tables
+from darkroom.pages.look import STYLE
 from darkroom.pages.page import figures_of, folded, heading, page, paragraph, section, tiles
 from tests.pages.parsed import assert_harmless
 
@@ -73,6 +75,11 @@ def test_figures_come_out_as_they_went_in(text, value):
 @pytest.mark.parametrize("text", ["", "<p>", whole("x"), whole("x", {"a": 1}).replace('{"a":1}', "{"), "x" * 1000])
 def test_other_pages_have_no_figures(text):
     assert figures_of(text) is None
+
+
+def test_no_heading_is_wider_than_the_page():
+    for head in ("h1", "h2", "h3"):
+        assert re.search(rf"(^|\}} ){head} \{{[^}}]*overflow-wrap: anywhere", STYLE, re.MULTILINE), head
 
 
 def test_the_policy_allows_our_script_and_no_other():

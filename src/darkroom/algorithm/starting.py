@@ -154,6 +154,7 @@ def _earlier(values: Hyperparameters, folder: Path) -> Start:
     """The model in the channel: model.tar.gz, or the files that were in it."""
     with tempfile.TemporaryDirectory() as unpacked:
         model = _load(folder, Path(unpacked))
+    _refuse_what_diverged(model)
     own = model.net.architecture
     given = {"network": values.network or own.network}
     asked = given | {"image_shape": values.image_shape, "num_classes": values.num_classes}
@@ -178,6 +179,15 @@ def _earlier(values: Hyperparameters, folder: Path) -> Start:
     if faults:
         raise CustomerError(*faults)
     return Start(own, earlier=model)
+
+
+def _refuse_what_diverged(model: Artifact) -> None:
+    for name, tensor in model.net.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CustomerError(
+                f"The model in the {CHANNEL} channel holds values that are no numbers, in {name}. "
+                f"Give it the model of a job that did not diverge, or train without the {CHANNEL} channel."
+            )
 
 
 def _load(folder: Path, unpacked: Path) -> Artifact:

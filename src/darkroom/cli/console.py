@@ -4,12 +4,15 @@ rich itself honours NO_COLOR, and leaves colours and moving bars out where the o
 """
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
 
+# category Cc but for tab and newline, and what stands in names that are no UTF-8
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 PIPED_COLUMNS = 240  # what a program reads must not be cut to the width of a terminal that is not there
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -24,8 +27,18 @@ class Failure(Exception):
 
 
 def plain(text: object) -> str:
-    """Text that came from a user (a path, the name of a class), safe inside markup."""
-    return escape(str(text))
+    """Text that came from a user (a path, the name of a class), safe inside markup and for the terminal."""
+    return escape(printable(str(text)))
+
+
+def printable(text: str) -> str:
+    """Without control characters, which a terminal would obey, and without what no terminal can be sent."""
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def reason_of(error: OSError) -> str:
+    """In words, and never nothing."""
+    return error.strerror or str(error) or type(error).__name__
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> Failure:
@@ -39,7 +52,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> Failure:
 
 def say_failure(message: str) -> None:
     err.print("[bold red]error[/]", end=" ")
-    err.print(message, markup=False)
+    err.print(printable(message), markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ import typer
 from botocore.exceptions import ClientError
 
 from darkroom.cli.connection import Connection, connect, message_of
-from darkroom.cli.console import Failure, err, out, plain
+from darkroom.cli.console import Failure, err, out, plain, reason_of
 from darkroom.cli.servable import servable
 from darkroom.formats.archives import BadArchive, unpack
 
@@ -19,6 +19,8 @@ def export(
 ) -> None:
     """Write a trained model as ONNX and as MXNet's files, with its class names and a short script that predicts."""
     target = folder or Path(job)
+    if target.exists() and not target.is_dir():
+        raise Failure(f"{target} is a file: name a new folder", 2)
     if target.is_dir() and any(target.iterdir()):
         raise Failure(f"{target} is not empty: name a new folder", 2)
     connection = connect()
@@ -56,3 +58,5 @@ def _export(model: Path, target: Path, job: str) -> list[Path]:
         if (model / "compiled.onnx").is_file():
             raise Failure(f"{job} is a compiled model: name the training job that it was made of", 2) from None
         raise Failure(f"the model of {job} cannot be exported: {error}") from None
+    except OSError as error:
+        raise Failure(f"{target} cannot be written: {reason_of(error)}") from None

@@ -8,10 +8,11 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from darkroom.cli.console import Failure
+from darkroom.cli.console import Failure, reason_of
 
 TRIES = 4
 WAIT_S = 1.0  # before the second try; twice as long before each further one
@@ -34,11 +35,12 @@ def fetch(url: str, part: Path, sha256: str, progress: Progress, sleep: Callable
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == TRIES - 1:
                 raise Failure(f"{url} answers {error.code} {error.reason}") from error
-        except (OSError, http.client.HTTPException) as error:
+        except (ConnectionError, http.client.HTTPException) as error:
             if attempt == TRIES - 1:
                 kept = part.stat().st_size if part.exists() else 0
-                reason = getattr(error, "reason", None) or error
-                raise Failure(f"{url} cannot be fetched: {reason}; {kept} bytes are kept, try again later") from error
+                raise Failure(f"{url} cannot be fetched: {error}; {kept} bytes are kept, try again later") from error
+        except OSError as error:
+            raise Failure(f"{part} cannot be written: {reason_of(error)}") from error
         sleep(WAIT_S * 2**attempt)
     found = sha256_of(part)
     if not found.startswith(sha256):
@@ -55,7 +57,8 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "darkroom"} | _range(have))
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        with _network():
+            response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 416:  # "there is nothing after that": the whole is here
@@ -72,7 +75,7 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
         if (total or 0) > MAX_BYTES:
             raise Failure(f"{url} has {total} bytes, more than any weights here")
         with open(part, "ab" if goes_on else "wb") as file:
-            while chunk := response.read(CHUNK_BYTES):
+            while chunk := _chunk(response):
                 file.write(chunk)
                 have += len(chunk)
                 progress(have, total)
@@ -84,3 +87,19 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
 
 def _range(have: int) -> dict[str, str]:
     return {"Range": f"bytes={have}-"} if have else {}
+
+
+def _chunk(response: http.client.HTTPResponse) -> bytes:
+    with _network():
+        return response.read(CHUNK_BYTES)
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """What the network does is a ConnectionError; every other OSError is the disk's."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    except OSError as error:
+        raise ConnectionError(str(getattr(error, "reason", None) or error)) from error

@@ -24,7 +24,7 @@ from darkroom.cli import (
     training,
     weights,
 )
-from darkroom.cli.console import Failure, out, say_failure
+from darkroom.cli.console import Failure, out, reason_of, say_failure
 from darkroom.cli.options import HomeOption
 from darkroom.errors import DarkroomError, Invalid
 
@@ -92,6 +92,10 @@ def main() -> None:
         sys.exit(1)
     except botocore.exceptions.ClientError as error:
         say_failure(error.response["Error"].get("Message") or str(error))
+        sys.exit(1)
+    except OSError as error:  # of a disk that is full, read-only or gone
+        path = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        say_failure(f"{path}{reason_of(error)}")
         sys.exit(1)
 
 

@@ -1,6 +1,7 @@
 """Photos on their way to the object store: packed into RecordIO files, then uploaded, both with progress."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from rich.progress import Progress as Bar
 from darkroom.cli.connection import Connection
 from darkroom.cli.console import Failure, err, plain
 from darkroom.formats import folders
+from darkroom.formats.lst import LstLine, write_lst
+
+UPLOADED = (".rec", ".lst", ".txt")
+UNLISTABLE = re.compile(r"[\t\r\n\ud800-\udfff]")  # of a path: what a line cannot hold, and what is no UTF-8
 
 
 def pack_all(
@@ -37,8 +42,19 @@ def pack_all(
     return counts
 
 
+def list_all(channels: Mapping[str, Sequence[folders.Sample]], files: Mapping[str, Path], folder: Path) -> None:
+    """Beside each .rec the .lst that im2rec would make it from: by it the report calls photos what they are called."""
+    for name, samples in channels.items():
+        paths = (os.path.relpath(sample.path, folder) for sample in samples)
+        lines = (
+            LstLine(number, (sample.label,), UNLISTABLE.sub("\N{REPLACEMENT CHARACTER}", path).strip())
+            for number, (sample, path) in enumerate(zip(samples, paths, strict=True))
+        )
+        write_lst(files[name].with_suffix(".lst"), lines)
+
+
 def upload_all(connection: Connection, recs: Iterable[Path], bucket: str, prefix: str) -> None:
-    files = [path for rec in recs for path in sorted(rec.parent.iterdir()) if path.suffix in (".rec", ".txt")]
+    files = [path for rec in recs for path in sorted(rec.parent.iterdir()) if path.suffix in UPLOADED]
     with _steps("Uploading", sum(path.stat().st_size for path in files), DownloadColumn()) as step:
         for path in files:
             connection.s3.upload_file(str(path), bucket, f"{prefix}/{path.parent.name}/{path.name}", Callback=step)

@@ -19,7 +19,7 @@ from darkroom.cli import recipes
 from darkroom.cli.connection import Connection, connect, message_of
 from darkroom.cli.console import Failure, duration, err, out
 from darkroom.cli.job_log import Progress
-from darkroom.cli.packing import pack_all, upload_all
+from darkroom.cli.packing import list_all, pack_all, upload_all
 from darkroom.cli.watching import watch
 from darkroom.formats import folders
 from darkroom.networks.architecture import PREACT_RESNET, RESNET
@@ -100,6 +100,8 @@ def planned(folder: Path, name: str | None, validation: float, now: datetime) ->
             f"{folder} has one class only ({only}); two are needed to tell apart\n{LAYOUT.format(folder=folder)}", 2
         )
     for label, title in enumerate(found.classes):
+        if not _is_text(title):
+            raise Failure(f"rename the folder {title!r}: its name is not UTF-8, and a class is called as its folder", 2)
         if (count := sum(sample.label == label for sample in found.samples)) < MIN_PER_CLASS:
             raise Failure(f"class {title!r} has {count} photo; each needs {MIN_PER_CLASS} at least, better dozens", 2)
     train, held_out = folders.split(found, validation, SEED)
@@ -120,8 +122,9 @@ def submit(
         channels = {"train": plan.train, "validation": plan.validation}
         files = {name: Path(scratch, name, f"{name}.rec") for name in channels}
         counts = pack_all(channels, files, recipes.packed_side(max(parsed.shape[1:])))
+        list_all(channels, files, plan.folder)
         # Beside the photos rather than in the job's Environment, whose values end at 512 characters.
-        (files["train"].parent / "classes.txt").write_text("".join(f"{_one_line(c)}\n" for c in plan.classes))
+        (files["train"].parent / "classes.txt").write_text(_lines(plan.classes), encoding="utf-8")
         bucket = connection.make_bucket()
         upload_all(connection, files.values(), bucket, plan.name)
     values = recipes.hyperparameters(counts["train"], len(plan.classes), chosen, given)
@@ -224,5 +227,10 @@ def _channel(name: str, prefix: str) -> dict[str, Any]:
     return {"ChannelName": name, "ContentType": CONTENT_TYPE, "DataSource": {"S3DataSource": source}}
 
 
-def _one_line(name: str) -> str:
-    return " ".join(name.split())
+def _is_text(name: str) -> bool:
+    """False of the name of a file whose bytes are no UTF-8: Python has halves of letters in their place."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "".join(f"{' '.join(name.splitlines())}\n" for name in names)

@@ -6,10 +6,11 @@ Files are looked over in a process of their own; what jobs get is safetensors or
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from darkroom.cli import fetching, server
-from darkroom.cli.console import Failure, err, out, unknown
+from darkroom.cli.console import Failure, err, out, plain, reason_of, unknown
 from darkroom.cli.jobs import plain_table
 from darkroom.executors.daemon import answer_of
 from darkroom.networks import weights_folder
@@ -28,6 +29,12 @@ from darkroom.networks.weights_folder import Held, Record
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 PATIENCE_S = 300.0
+
+
+class Refused(Failure):
+    """The file holds nothing that could be taken; nothing is wrong with the folder."""
+
+
 app = typer.Typer(no_args_is_help=True, help="Pretrained weights: what there is, and how to get it.")
 
 
@@ -41,7 +48,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As one JS
         return
     table = plain_table("name", "network", "here", "licence", "from")
     for name in {**here, **TABLE}:
-        table.add_row(*_row(name, here))
+        table.add_row(*map(plain, _row(name, here)))
     out.print(table)
     out.print(f"Folder: {folder}", markup=False, style="dim")
     if not here:
@@ -71,7 +78,12 @@ def pull(
     part = folder / f".{name}.part"
     with _progress(name) as progress:
         fetching.fetch(url, part, entry.sha256, progress)
-    _bring_in(part, name, Record(source=entry.url, licence=entry.licence, expects=entry.expects))
+    known = Record(entry.network, entry.num_layers, source=entry.url, licence=entry.licence, expects=entry.expects)
+    try:
+        _bring_in(part, name, known, url)
+    except Refused:
+        part.unlink()  # gone on from, it would be refused for ever
+        raise
     part.unlink()
     _say_how_to_use(name)
 
@@ -96,7 +108,7 @@ def add(
         raise Failure(f"{called!r} cannot name weights; choose letters, digits, '.', '-' and '_' with --name", 2)
     means, deviations = _numbers("--mean", mean, least=0.0), _numbers("--std", std, least=1e-3)
     _made(_folder())
-    _bring_in(file, called, Record(source=file.name, licence=licence, mean=means, std=deviations))
+    _bring_in(file, called, Record(source=file.name, licence=licence, mean=means, std=deviations), str(file))
     _say_how_to_use(called)
 
 
@@ -117,37 +129,67 @@ def _described(name: str, here: dict[str, Held]) -> dict[str, Any]:
 
 def _row(name: str, here: dict[str, Held]) -> tuple[str, ...]:
     row = _described(name, here)
-    network = row["network"] or "not looked over"
     size = f"{row['bytes'] / 2**20:.1f} MiB" if row["here"] else ""
     source = urllib.parse.urlsplit(row["source"]).hostname or row["source"]
-    return name, network + (f" {row['num_layers']}" if row["num_layers"] else ""), size, row["licence"], source
+    return name, _network(row), size, row["licence"], source
 
 
-def _bring_in(source: Path, name: str, known: Record) -> None:
-    """Look ``source`` over, then put it and its record into the folder. Raises Failure."""
-    folder = _folder()
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as scratch:
-        command = [sys.executable, "-m", "darkroom.networks.bringing_in", str(source.resolve()), scratch]
-        said = _answer(answer_of(command, PATIENCE_S), source)
-        found = Record(**said["record"])
-        record = replace(known, **{k: getattr(found, k) for k in ("network", "num_layers", "num_classes", "missing")})
-        record = replace(record, sha256=found.sha256)
-        arrived = Path(said["file"])
-        for suffix in weights_folder.SUFFIXES:  # another form of the same name would come first or last by chance
-            if suffix != arrived.suffix:
-                (folder / f"{name}{suffix}").unlink(missing_ok=True)
-        weights_folder.write_record(folder / f"{name}.json", record)
-        os.replace(arrived, folder / f"{name}{arrived.suffix}")
+def _network(row: Mapping[str, Any]) -> str:
+    return (row["network"] or "not looked over") + (f" {row['num_layers']}" if row["num_layers"] else "")
 
 
-def _answer(printed: str | None, source: Path) -> dict[str, Any]:
+def _bring_in(source: Path, name: str, known: Record, said: str) -> None:
+    """Look ``source``, which the user knows as ``said``, over, then put it and its record into the folder. Raises
+    Failure: Refused where the file is of another network than what is ``known``, or of none."""
+    folder, size = _folder(), source.stat().st_size
     try:
-        said = json.loads(printed or "")
+        if (free := shutil.disk_usage(folder).free) < size:
+            raise Failure(f"{folder} has room for {free} bytes; {said} has {size}")
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as scratch:
+            command = [sys.executable, "-m", "darkroom.networks.bringing_in", str(source.resolve()), scratch]
+            answer = _answer(answer_of(command, PATIENCE_S), source, said)
+            _put(Path(answer["file"]), name, _completed(known, Record(**answer["record"]), said), folder)
+    except OSError as error:
+        raise Failure(f"{folder} cannot be written: {reason_of(error)}") from error
+
+
+def _completed(known: Record, found: Record, said: str) -> Record:
+    if known.network and (known.network, known.num_layers) != (found.network, found.num_layers):
+        raise Refused(f"{said} holds weights of {_network(asdict(found))}, not of {_network(asdict(known))}")
+    return replace(
+        known,
+        network=found.network,
+        num_layers=found.num_layers,
+        num_classes=found.num_classes,
+        missing=found.missing,
+        sha256=found.sha256,
+    )
+
+
+def _put(arrived: Path, name: str, record: Record, folder: Path) -> None:
+    for suffix in weights_folder.SUFFIXES:  # another form of the same name would come first or last by chance
+        if suffix != arrived.suffix:
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    weights_folder.write_record(folder / f"{name}.json", record)
+    os.replace(arrived, folder / f"{name}{arrived.suffix}")
+
+
+def _answer(printed: str | None, source: Path, said: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(printed or "")
     except ValueError:
-        raise Failure(f"{source} could not be looked over: it ended the process that tried; it is left alone") from None
-    if "error" in said:
-        raise Failure(str(said["error"]))
-    return dict(said)
+        raise Refused(f"{said} could not be looked over: it ended the process that tried") from None
+    if "error" in answer:
+        raise Refused(_renamed(str(answer["error"]), source, said))
+    return dict(answer)
+
+
+def _renamed(reason: str, source: Path, said: str) -> str:
+    """The sentence, beginning with ``said`` where it begins with another name of the file, or with none."""
+    for start in (str(source.resolve()), source.name):
+        if reason.startswith(start):
+            return said + reason.removeprefix(start)
+    return f"{said}: {reason}"
 
 
 def _say_how_to_use(name: str) -> None:
@@ -168,7 +210,7 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"the folder of weights, {folder}, cannot be made: {error.strerror}") from error
+        raise Failure(f"the folder of weights, {folder}, cannot be made: {reason_of(error)}") from error
     return folder
 
 

@@ -6,6 +6,7 @@ resizing, and is meant to be read and changed.
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnx
 
 from darkroom.compiler.errors import CompileError
 from darkroom.compiler.importers.mxnet import find
-from darkroom.compiler.source import DETAILS, SHAPES, read
+from darkroom.compiler.source import DETAILS, SHAPES, Source, read
 from darkroom.imaging.preprocess import SQUASH, Preprocess
 
 MODEL, CLASSES, SCRIPT = "model.onnx", "classes.txt", "predict.py"
@@ -29,7 +30,10 @@ here = Path(__file__).parent
 classes = (here / "{classes}").read_text(encoding="utf-8").splitlines()
 session = onnxruntime.InferenceSession(here / "{model}")
 for photo in sys.argv[1:]:
-    image = cv2.cvtColor(cv2.imread(photo), cv2.COLOR_BGR2{mode})
+    image = cv2.imread(photo) if Path(photo).is_file() else None
+    if image is None:
+        sys.exit(f"{{photo}} is no photo that can be read")
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2{mode})
     {resize}
     pixels = image.reshape({height}, {width}, {channels}).astype(np.float32)  # 0 … 255: the network normalises
     (probabilities,) = session.run(None, {{"{input}": pixels.transpose(2, 0, 1)[None]}})[0]
@@ -46,15 +50,22 @@ _CROP = """tall, wide = image.shape[:2]
 
 
 def export(model_dir: Path, folder: Path) -> list[Path]:
-    """Write ``folder`` (new or empty); the files, in the order to look at them. Raises CompileError and OSError."""
+    """Write ``folder`` (new or empty), all or nothing; the files, in the order to look at them. Raises CompileError and
+    OSError."""
     source = read(model_dir, None, "MXNET")
     if source.preprocess is None:
         raise CompileError(f"the model takes {list(source.input.shape)}, no photos: it is exported by hand")
     folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as scratch:
+        written = _write(model_dir, source, source.preprocess, Path(scratch))
+        return [path.replace(folder / path.name) for path in written]
+
+
+def _write(model_dir: Path, source: Source, preprocess: Preprocess, folder: Path) -> list[Path]:
     names = _class_names(model_dir / DETAILS, int(source.output.shape[1] or 0))
     (folder / CLASSES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     onnx.save(source.model, folder / MODEL)
-    (folder / SCRIPT).write_text(script(source.preprocess, source.input.name), encoding="utf-8")
+    (folder / SCRIPT).write_text(script(preprocess, source.input.name), encoding="utf-8")
     kept = [path for path in (*find(model_dir), model_dir / SHAPES, model_dir / DETAILS) if path.is_file()]
     return [folder / MODEL, folder / CLASSES, folder / SCRIPT, *(Path(shutil.copy(p, folder)) for p in kept)]
 
@@ -80,4 +91,4 @@ def _class_names(path: Path, count: int) -> list[str]:
     names = record.get("classes") if isinstance(record, dict) else None
     if not isinstance(names, list) or len(names) != count:
         return [str(number) for number in range(count)]
-    return [" ".join(str(name).split()) for name in names]  # one line each
+    return [" ".join(str(name).splitlines()) for name in names]  # one line each

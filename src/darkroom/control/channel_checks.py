@@ -20,7 +20,7 @@ RECORDIO_TYPE = "application/x-recordio"
 MOST_LOOKED_AT = 1000  # objects
 MOST_READ_BYTES = 2**24  # of a manifest; one that is larger is read when the job starts
 IMAGES = ("application/x-image", "image/")
-NO_RECORDS = (".idx", ".lst", ".jpg", ".jpeg", ".png")  # endings of what often lies beside .rec files
+NO_RECORDS = (".idx", ".lst", ".txt", ".jpg", ".jpeg", ".png")  # endings of what often lies beside .rec files
 
 
 @dataclass(frozen=True)

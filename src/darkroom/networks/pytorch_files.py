@@ -6,6 +6,8 @@ No announced size is believed before it is held against the size of the file.
 """
 
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +25,7 @@ INSIDE = (
     "model_ema",
 )  # where checkpoints keep the weights
 ZIP_MAGIC = b"PK\x03\x04"
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 MAX_ENTRIES = 3 * MAX_TENSORS
 
 
@@ -34,10 +37,11 @@ def read(path: Path) -> dict[str, Tensor]:
     if zipped:
         _check_archive(path, size)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings(action="ignore"):  # of pickle's protocols, beside the error that they lead to
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} holds more than tensors, and is not opened: {_first_line(error)}. Save the state dict alone, "
+            f"{path.name} holds more than tensors, and is not opened{_asked_for(error)}. Save the state dict alone, "
             "with torch.save(model.state_dict(), …), better still as safetensors"
         ) from error
     except OSError:
@@ -78,6 +82,12 @@ def _tensors(loaded: object, path: Path, size: int) -> dict[str, Tensor]:
         if size < 0:
             raise WeightsError(f"{path.name} announces larger tensors than it has bytes; copy it again")
     return {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
+
+
+def _asked_for(error: pickle.UnpicklingError) -> str:
+    """What the file would have run, where torch names it. No more of its words: they tell people to run it."""
+    found = GLOBAL.search(str(error))
+    return f": it asks for {found[1]}" if found else ""
 
 
 def _first_line(error: BaseException) -> str:

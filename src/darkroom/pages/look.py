@@ -35,7 +35,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem;
   color: var(--ink); background: var(--paper) }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere }
-h2 { font-size: 1.2rem; margin: 2.25rem 0 .5rem } p { margin: .5rem 0; max-width: 46rem }
+h2 { font-size: 1.2rem; margin: 2.25rem 0 .5rem; overflow-wrap: anywhere } p { margin: .5rem 0; max-width: 46rem }
 .soft, figcaption, caption, .axis { color: var(--soft) } .bad { color: var(--bad) } .good { color: var(--good) }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0; padding: 0 }
 .tiles div { background: var(--wash); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem 1rem;
@@ -65,11 +65,14 @@ svg circle.second { fill: var(--second) } svg .ring { fill: none; stroke: var(--
   color: var(--ink) } .pictures img, .pictures .none { height: 8rem; width: 100%; object-fit: contain;
   background: var(--wash); border-radius: .35rem } .pictures .none { display: grid; place-items: center }
 .groups { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem } .groups figure { max-width: 22rem }
-.groups figcaption { font-size: .82rem; overflow-wrap: anywhere } h3 { font-size: 1rem; margin: .9rem 0 .3rem }
+.groups figcaption { font-size: .82rem; overflow-wrap: anywhere } h3 { font-size: 1rem; margin: .9rem 0 .3rem;
+  overflow-wrap: anywhere }
 .strip { display: flex; flex-wrap: wrap; gap: .35rem } .strip img { height: 4.5rem; width: auto; border-radius: .25rem }
 .cells td, .cells th { padding: .2rem .45rem; min-width: 2.2rem; border: 1px solid var(--line) }
 .cells .hot { background: rgb(var(--heat) / var(--share)) } .cells .right { outline: 2px solid var(--good);
-  outline-offset: -2px } .cells thead th { max-width: 7rem } .pixels { image-rendering: pixelated; width: 28rem;
+  outline-offset: -2px } .cells thead th { max-width: 7rem } .cells thead span { display: -webkit-box;
+  -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden }
+.pixels { image-rendering: pixelated; width: 28rem;
   border: 1px solid var(--line) } .bar-cell { min-width: 8rem } .bar-cell span { display: block; height: .8rem;
   margin-top: .3rem; border-radius: .2rem; background: var(--first) } meter { width: 6rem }
 li { overflow-wrap: anywhere } details { margin: .75rem 0 } summary { cursor: pointer; color: var(--soft) }

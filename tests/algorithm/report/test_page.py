@@ -75,6 +75,12 @@ def test_from_one_class_to_257(classes):
     assert len(page) < 400_000
 
 
+def test_a_long_name_is_cut_in_the_head_of_the_matrix_and_told_by_its_title():
+    page, _ = made(3, ("a", "b", "c" * 200))
+    assert f'<th scope="col" title="{"c" * 200}"><span>{"c" * 200}</span></th>' in page
+    assert re.search(r"\.cells thead span \{[^}]*-webkit-line-clamp: 4; overflow: hidden", page)
+
+
 def test_the_matrix_in_the_table_is_the_confusion_matrix():
     page, history = made(4)
     table = page[page.index('<table class="cells">') :]

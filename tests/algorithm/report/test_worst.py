@@ -13,6 +13,7 @@ from darkroom.algorithm.report import worst
 from darkroom.algorithm.report.answers import Answers
 from darkroom.algorithm.report.history import History
 from darkroom.algorithm.report.worst import ELSEWHERE, Part
+from darkroom.formats.lst import LstLine, write_lst
 from tests.algorithm.jobs import Job, jpeg
 from tests.algorithm.sharing import on_each
 
@@ -70,6 +71,20 @@ def test_a_host_that_cannot_ask_the_others_shows_its_own(tmp_path):
         (ELSEWHERE[0], True),
         ("record 1 of part-0.rec (id 1)", False),
     ]
+
+
+def test_a_list_beside_the_records_names_them(tmp_path):
+    part = Part(images(tmp_path, 0))
+    lst = part.images.samples.files[0].path.with_suffix(".lst")
+    write_lst(lst, [LstLine(k, (0.0,), f"cat/{k}.jpg") for k in range(COUNTS[0])])
+    assert worst.shown(answered(False), False, part, LOG, ALONE)[2].name == "cat/1.jpg"
+
+
+@pytest.mark.parametrize("content", ["1\t7\tcat/1.jpg\n", "2\t0\tcat/2.jpg\n", "no list"])
+def test_a_list_of_other_records_names_none(tmp_path, content):
+    part = Part(images(tmp_path, 0))
+    part.images.samples.files[0].path.with_suffix(".lst").write_text(content)
+    assert worst.shown(answered(False), False, part, LOG, ALONE)[2].name == "record 1 of part-0.rec (id 1)"
 
 
 def test_when_time_is_up_pictures_are_left_out_and_names_are_not(tmp_path):

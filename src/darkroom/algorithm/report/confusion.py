@@ -47,7 +47,9 @@ def heat_map(answers: Answers, classes: int) -> bytes:
 
 
 def _table(counts: Counts, names: Sequence[str]) -> Markup:
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    head = Markup("").join(
+        Markup('<th scope="col" title="{}"><span>{}</span></th>').format(name, name) for name in names
+    )
     rows = Markup("\n").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(name, _cells(row, number))
         for number, (name, row) in enumerate(zip(names, counts, strict=True))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from darkroom.algorithm.data.images import UNREADABLE, ImageSet
 from darkroom.algorithm.hosts import ALONE, Hosts
+from darkroom.algorithm.report.file_names import FileNames
 from darkroom.algorithm.report.history import History
 from darkroom.algorithm.report.model import Shown
 from darkroom.algorithm.report.standing import mistakes
@@ -58,11 +59,11 @@ def shown(
 
 def _seen(part: Part, asked: Iterable[int], clock: Callable[[], float]) -> Seen:
     """Those that this host has."""
-    end, seen = clock() + MOST_SECONDS, Seen()
+    end, seen, names = clock() + MOST_SECONDS, Seen(), FileNames(part.images)
     for k in asked:
         if 0 <= (own := k - part.begin) < len(part.images):
             picture = None if clock() > end else _thumbnail(part.images, own)
-            seen[str(k)] = (part.images.name(own), picture and base64.b64encode(picture).decode())
+            seen[str(k)] = (names[own], picture and base64.b64encode(picture).decode())
     return seen
 
 
