@@ -81,7 +81,7 @@ def test_written_as_im2rec_writes(tmp_path):
     assert read_lst(tmp_path / "a.lst") == lines
 
 
-@pytest.mark.parametrize("path", ["a\tb.jpg", "a\nb.jpg", " a.jpg", ""])
+@pytest.mark.parametrize("path", ["a\tb.jpg", "a\nb.jpg", " a.jpg", "caf\udce9.jpg", ""])
 def test_paths_that_no_line_can_hold_are_refused(tmp_path, path):
     with pytest.raises(ValueError, match=r"cannot stand in a \.lst file"):
         write_lst(tmp_path / "a.lst", [LstLine(0, (0.0,), path)])

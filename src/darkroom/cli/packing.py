@@ -1,7 +1,6 @@
 """Photos on their way to the object store: packed into RecordIO files, then uploaded, both with progress."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +12,9 @@ from rich.progress import Progress as Bar
 from darkroom.cli.connection import Connection
 from darkroom.cli.console import Failure, err, plain
 from darkroom.formats import folders
-from darkroom.formats.lst import LstLine, write_lst
+from darkroom.formats.lst import UNFIT, LstLine, write_lst
 
 UPLOADED = (".rec", ".lst", ".txt")
-UNLISTABLE = re.compile(r"[\t\r\n\ud800-\udfff]")  # of a path: what a line cannot hold, and what is no UTF-8
 
 
 def pack_all(
@@ -47,7 +45,7 @@ def list_all(channels: Mapping[str, Sequence[folders.Sample]], files: Mapping[st
     for name, samples in channels.items():
         paths = (os.path.relpath(sample.path, folder) for sample in samples)
         lines = (
-            LstLine(number, (sample.label,), UNLISTABLE.sub("\N{REPLACEMENT CHARACTER}", path).strip())
+            LstLine(number, (sample.label,), UNFIT.sub("\N{REPLACEMENT CHARACTER}", path).strip())
             for number, (sample, path) in enumerate(zip(samples, paths, strict=True))
         )
         write_lst(files[name].with_suffix(".lst"), lines)

@@ -5,9 +5,11 @@ Knows the lines only: whether a path exists, or a label is a valid class, is for
 
 import math
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+UNFIT = re.compile("[\t\r\n\ud800-\udfff]")  # where readers cut, and what stands in names that are not UTF-8
 _MAX_INDEX = (1 << 64) - 1  # it becomes the id of the image record
 
 
@@ -103,7 +105,12 @@ def _finite(field: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def fits(path: str) -> bool:
+    """Whether a line can hold the path as it is."""
+    return bool(path) and path == path.strip() and not UNFIT.search(path)
+
+
 def _format(line: LstLine) -> str:
-    if any(forbidden in line.path for forbidden in "\t\r\n") or line.path != line.path.strip() or not line.path:
+    if not fits(line.path):
         raise ValueError(f"the path {line.path!r} cannot stand in a .lst file; rename the image")
     return "\t".join((str(line.index), *(f"{label:f}" for label in line.labels), line.path)) + "\n"

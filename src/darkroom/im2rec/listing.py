@@ -10,11 +10,10 @@ import stat
 from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
-from darkroom.formats.lst import LstLine, write_lst
+from darkroom.formats.lst import LstLine, fits, write_lst
 from darkroom.im2rec.arguments import Arguments
 
 SEED = 100  # MXNet's: two lists of one folder are the same list
-UNFIT = re.compile("[\t\r\n\ud800-\udfff]")  # readers cut at the first three; the rest are bytes that are not UTF-8
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # what a terminal would obey, or cannot be printed
 Say = Callable[[str], None]
 Identity = tuple[int, int]  # device and inode
@@ -67,7 +66,7 @@ def _labelled(arguments: Arguments, say: Say) -> Iterator[LstLine]:
                 continue
             label = labels.setdefault(folder, len(labels))
             relative = os.path.relpath(path, arguments.root)
-            if not _fits_a_line(relative):
+            if not fits(relative):
                 say(f"left out: a .lst cannot hold the name {relative!r}; rename the file")
                 continue
             yield LstLine(index, (label,), relative)
@@ -118,7 +117,3 @@ def _refuse(error: OSError) -> None:
     """Passed over, it would take its label along, and every later folder would have the one before."""
     if os.path.basename(error.filename) != "lost+found":  # a file system's own, closed to all but root
         raise OSError(f"{error.filename} cannot be read ({error.strerror}); make it readable, or move it elsewhere")
-
-
-def _fits_a_line(path: str) -> bool:
-    return path == path.strip() and not UNFIT.search(path)
