@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,40 +19,61 @@ Step = Callable[[], object]
 
 
 def ours(folder: str, layers: int, side: int, batch: int) -> Step:
-    """The algorithm's own step, as its jobs run it."""
+    """The algorithm's own step, as its jobs run it with precision_dtype float16."""
+    from darkroom.algorithm.learner import cpu_flags, device, half_precision
+
+    return _learning(half_precision(device().type, cpu_flags()), layers, side, batch)
+
+
+def ours_fp32(folder: str, layers: int, side: int, batch: int) -> Step:
+    return _learning(None, layers, side, batch)
+
+
+def _learning(half: Any, layers: int, side: int, batch: int) -> Step:
     import torch
 
     from darkroom.algorithm.hyperparameters import parse
-    from darkroom.algorithm.learner import Learner, cpu_flags, device, half_precision
+    from darkroom.algorithm.learner import Learner, device
     from darkroom.networks import resnet
 
     settings = {"num_layers": layers, "image_shape": f"3,{side},{side}", "num_classes": CLASSES, "optimizer": "sgd"}
     settings |= {"num_training_samples": 1000, "mini_batch_size": batch, "momentum": MOMENTUM, "weight_decay": DECAY}
     values = parse({name: str(value) for name, value in settings.items()}, False)
-    where = device()
-    half = half_precision(where.type, cpu_flags())
     torch.manual_seed(0)
-    learner = Learner(resnet.build(layers, CLASSES, (3, side, side)), values, where, half)
+    learner = Learner(resnet.build(layers, CLASSES, (3, side, side)), values, device(), half)
     images, labels = _images(side, batch), _labels(batch)
     return lambda: float(learner.update(images, labels, RATE)[0].sum())
 
 
 def torch_eager(folder: str, layers: int, side: int, batch: int) -> Step:
     """As torch comes: fp32, contiguous tensors, its own SGD."""
+    return _eager(False, layers, side, batch)
+
+
+def torch_bf16(folder: str, layers: int, side: int, batch: int) -> Step:
+    """As its users make it fast on a CPU: autocast to bfloat16, channels_last."""
+    return _eager(True, layers, side, batch)
+
+
+def _eager(half: bool, layers: int, side: int, batch: int) -> Step:
     import torch
 
-    from darkroom.networks import resnet
+    from darkroom.networks import batch_norm, resnet
 
+    batch_norm.library = lambda: None  # torch's own layers
     torch.manual_seed(0)
     net = resnet.build(layers, CLASSES, (3, side, side)).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     images = torch.from_numpy(np.ascontiguousarray(_images(side, batch).transpose(0, 3, 1, 2))).float()
     labels = torch.from_numpy(_labels(batch))
+    if half:
+        net, images = (it.to(memory_format=torch.channels_last) for it in (net, images))
 
     def step() -> object:
         optimizer.zero_grad()
-        logits = net(images)
-        torch.nn.functional.cross_entropy(logits, labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = net(images)
+        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
         return float(logits.detach().sum())
 
@@ -80,7 +102,7 @@ def mxnet(folder: str, layers: int, side: int, batch: int) -> Step:
     return step
 
 
-TRAINERS = {"ours": ours, "torch": torch_eager, "mxnet": mxnet}
+TRAINERS = {"ours": ours, "ours-fp32": ours_fp32, "torch": torch_eager, "torch-bf16": torch_bf16, "mxnet": mxnet}
 
 
 def _images(side: int, batch: int) -> np.ndarray:

@@ -19,13 +19,18 @@ from tests.clients.environments import python_of
 
 from benchmarks import trainers
 from benchmarks.rows import Row, Unavailable, compare
+from darkroom.algorithm.learner import cpu_flags, device, half_precision
 from darkroom.executors.environments import ENVIRONMENTS, variables
 from darkroom.formats import folders
 from darkroom.networks import artifact, resnet
 
 ROUNDS = 8
 PHOTOS = Path(__file__).resolve().parents[1] / "examples" / "photos"
-PEERS = {"mxnet": "mxnet 1.9.1 Module", "torch": "torch fp32 eager, default settings"}
+PEERS = {
+    "mxnet": "mxnet 1.9.1 Module",
+    "torch": "torch fp32 eager, default settings",
+    "torch-bf16": "torch bf16 autocast, channels_last",
+}
 JOB = {"num_layers": 18, "image_shape": "3,224,224", "mini_batch_size": 32, "epochs": 2, "augmentation_type": "crop"}
 JOB_ROUNDS = 2
 SECONDS = re.compile(r"Epoch\[1\] Time cost=([\d.]+)")
@@ -47,7 +52,7 @@ def job() -> list[Row]:
     ours, peer = [], []
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         base = _job_folder(Path(folder))
-        with _trainer("ours", Path(folder), 18, 224, 32) as process:
+        with _trainer("ours-fp32", Path(folder), 18, 224, 32) as process:
             for _ in range(JOB_ROUNDS):
                 steps = [seconds for _ in range(4) for seconds in _ask(process)]
                 peer.append(32 / median(steps))
@@ -57,20 +62,26 @@ def job() -> list[Row]:
 
 
 def _race(name: str, layers: int, side: int, batch: int, rivals: tuple[str, ...]) -> list[Row]:
+    """Ours in 16 bits where the processor is faster for it, and then in float32, too, and torch in 16 bits."""
+    half = half_precision(device().type, cpu_flags())
+    kinds = {"ours": "; ours in 16 bits", "ours-fp32": "; ours in fp32"} if half else {"ours": ""}
+    rivals += ("torch-bf16",) if half else ()
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         _symbol(Path(folder), layers, side)
-        times = _take_turns(("ours", *rivals), Path(folder), layers, side, batch)
+        times = _take_turns((*kinds, *rivals), Path(folder), layers, side, batch)
     speeds = {kind: [batch / seconds for seconds in found] for kind, found in times.items()}
     return [
         compare(
-            f"{name}-vs-{rival}",
-            speeds["ours"],
+            f"{name}{kind.removeprefix('ours')}-vs-{rival}",
+            speeds[kind],
             speeds[rival],
-            peer_name=PEERS[rival],
+            peer_name=PEERS[rival] + said,
             unit="images/s",
             more_is_better=True,
         )
+        for kind, said in kinds.items()
         for rival in rivals
+        if (kind, rival) != ("ours-fp32", "torch-bf16")
     ]
 
 
@@ -93,7 +104,7 @@ def _take_turns(kinds: tuple[str, ...], *arguments: object) -> Mapping[str, list
 def _trainer(kind: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
     """Raises Unavailable where it does not start."""
     python = python_of("mxnet") if kind == "mxnet" else sys.executable
-    environ = {**os.environ, **(variables(ENVIRONMENTS["builtin"]) if kind == "ours" else {})}
+    environ = {**os.environ, **(variables(ENVIRONMENTS["builtin"]) if kind.startswith("ours") else {})}
     command = [python, "-W", "ignore", trainers.__file__, kind, *map(str, arguments)]
     process = subprocess.Popen(
         command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
