@@ -28,9 +28,10 @@ def images(job):
 def compare(job, images, caplog):
     caplog.set_level("INFO", "trial")
 
-    def compare(verdicts, clock=lambda: 0.0):
+    def compare(verdicts, clock=lambda: 0.0, total=20):
         caplog.clear()
-        selftest.compare(job.base / "model", images, np.array(verdicts, float), 1, logging.getLogger("trial"), clock)
+        given = images, np.array(verdicts, float), total, 1
+        selftest.compare(job.base / "model", *given, logging.getLogger("trial"), clock)
         return caplog.messages
 
     return compare
@@ -47,6 +48,10 @@ def test_a_difference_is_said(compare):
 
 def test_what_training_could_not_read_is_left_out(compare):
     assert "(18 of 20 images)" in compare([np.nan, np.nan] + [0] * 18)[0]
+
+
+def test_images_of_other_hosts_are_not_tried_and_that_is_said(compare):
+    assert compare([0] * 20, total=50)[0].endswith("(20 of 50 images)")
 
 
 def test_it_ends_in_time(compare):

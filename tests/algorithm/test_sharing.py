@@ -1,6 +1,7 @@
 """What hosts make of channels that were shared out among them, before they train."""
 
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from darkroom.algorithm.hyperparameters import parse
 from darkroom.algorithm.prepare import prepare
 from darkroom.contract.layout import Layout
 from tests.algorithm.jobs import gang, jpeg
-from tests.algorithm.sharing import on_each
+from tests.algorithm.sharing import Threads, on_each
 
 LOG = logging.getLogger("nobody")
 VALUES = {"num_classes": "3", "num_layers": "20", "image_shape": "3,28,28", "mini_batch_size": "4"}
@@ -56,6 +57,20 @@ def test_hosts_with_images_of_their_own_take_as_many_batches_as_the_one_with_the
     jobs = gang(tmp_path, 3, photos((13, 30, 9)))
     for data, count in zip(on_each(3, lambda hosts: prepared(jobs, hosts)), (13, 30, 9), strict=True):
         assert (len(data.train), data.values.num_training_samples, data.batches) == (count, 52, 2)
+
+
+def test_a_share_without_a_record_is_said_to_be_one(tmp_path):
+    """ShardedByS3Key counts every object, and an .idx is one."""
+
+    def fill(job, rank):
+        job.config("inputdataconfig", SHARDED)
+        job.records("train", [0, 1, 2] * 4)
+        (job.channel("train") / ("train.idx" if rank == 0 else "train.rec")).unlink()
+
+    jobs = gang(tmp_path, 2, fill)
+    with pytest.raises(CustomerError, match=r"which holds 1 \.idx\. ShardedByS3Key gave other objects to other"):
+        opened(jobs, Threads(1, 2, [], threading.Barrier(1)))
+    assert len(opened(jobs, Threads(0, 2, [], threading.Barrier(1))).train) == 12
 
 
 def test_a_batch_must_fit_every_host(tmp_path):

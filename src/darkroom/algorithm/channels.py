@@ -91,14 +91,17 @@ def open_channels(
         raise CustomerError(f"The train channel is missing. Channels given: {given}. Give one named 'train'.")
     manifests = _received(place, classes if multi_label else 0, log, hosts)
     listed = place.has("train_lst") or place.has("validation_lst")
+    sharded = frozenset(channel for channel in ("train", "validation") if hosts.count > 1 and place.sharded(channel))
+
+    def records(channel: str) -> Samples:
+        return _open_records(place, channel, channel in sharded, log, manifests)
+
     if listed:
         train, validation = _all_listed(place, log, hosts)
     elif _holds_folders(place):
         train, validation = _all_folders(place, strict, log, hosts)
     else:
-        train = _open_records(place, "train", log, manifests)
-        validation = _open_records(place, "validation", log, manifests) if place.has("validation") else None
-    sharded = frozenset(channel for channel in ("train", "validation") if hosts.count > 1 and place.sharded(channel))
+        train, validation = records("train"), records("validation") if place.has("validation") else None
     return Channels(train, validation, listed, place.folder("train"), sharded)
 
 
@@ -187,12 +190,12 @@ def _holds_folders(place: _Place) -> bool:
 # RecordIO -------------------------------------------------------------------------------------------------------------
 
 
-def _open_records(place: _Place, channel: str, log: logging.Logger, manifests: Set[str] = frozenset()) -> Samples:
+def _open_records(place: _Place, channel: str, sharded: bool, log: logging.Logger, manifests: Set[str]) -> Samples:
     log.info("Searching for .rec files in %s.", place.folder(channel))
     files = place.files(channel)
     records = [path for path in files if path.suffix == ".rec"]
     if not records:
-        raise CustomerError(_no_records(channel, files))
+        raise CustomerError(_no_records(channel, files, sharded))
     samples = RecordSamples(records, lines_of(place.layout, channel) if channel in manifests else ())
     if not len(samples):
         raise CustomerError(
@@ -202,9 +205,11 @@ def _open_records(place: _Place, channel: str, log: logging.Logger, manifests: S
     return samples
 
 
-def _no_records(channel: str, files: list[Path]) -> str:
+def _no_records(channel: str, files: list[Path], sharded: bool) -> str:
     remedy = "Put the .rec file that im2rec made there"
-    if channel != "train":
+    if sharded:
+        remedy = "ShardedByS3Key gave other objects to other hosts: leave only .rec files there, one a host at least"
+    elif channel != "train":
         remedy = "The train channel holds .rec files, and both are read in one way: put one there, too"
     elif any(map(is_image, files)):
         remedy = (

@@ -116,7 +116,7 @@ def _run(
         return exits.STOPPED
     stop.check()
     if hosts.rank == 0 and data.validation is not None and course.verdicts is not None:
-        selftest.compare(layout.model, data.validation, course.verdicts, cores, log)
+        selftest.compare(layout.model, data.validation, course.verdicts, sum(counts["validation"]), cores, log)
     return exits.OK
 
 

@@ -24,11 +24,13 @@ def compare(
     folder: Path,
     images: ImageSet,
     verdicts: Verdicts,
+    total: int,
     threads: int,
     log: logging.Logger,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Log the accuracy of the model in ``folder`` on (some) validation images; warn where ``verdicts`` differ."""
+    """Log the accuracy of the model in ``folder`` on (some) validation images of ``total`` that all hosts have; warn
+    where ``verdicts`` differ."""
     known = np.flatnonzero(~np.isnan(verdicts))
     chosen = np.random.default_rng(0).permutation(known)[:MOST_IMAGES]  # any number of the first is a fair sample
     used: list[int] = []
@@ -38,7 +40,7 @@ def compare(
         log.warning("The stored model cannot be served: %s", error)
         return
     trained = float(verdicts[used].mean())
-    sample = "" if count == len(images) else f" ({count} of {len(images)} images)"
+    sample = "" if count == total else f" ({count} of {total} images)"
     log.info("Validation accuracy through the serving code: %.6f%s", served, sample)
     if count != len(used) or differs(served, trained, count):
         log.warning("During training it was %.6f for these images: please report this.", trained)
