@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import torch
+
 # What decides how fast bytes and halves are multiplied, by its flag in /proc/cpuinfo.
 EXTENSIONS = {"avx512_vnni": "AVX-512 VNNI", "avx512_bf16": "AVX-512 BF16", "amx_int8": "AMX"}
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
@@ -49,7 +51,7 @@ def _round(value: float) -> float:
 
 
 def machine() -> str:
-    """Processor and what it has for small numbers, cores and system.
+    """Processor and what it has for small numbers, cores, GPUs and system.
 
     Enough to know whether two rows may be set beside each other.
     """
@@ -61,7 +63,12 @@ def machine() -> str:
         flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
         has = ", ".join(name for flag, name in EXTENSIONS.items() if flag in flags)
         model = (names[0] if names else model) + (f" with {has}" if has else "")
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
+    return f"{model}, {os.cpu_count()} cores{_gpus()}, {platform.system()} {platform.release().split('-')[0]}"
+
+
+def _gpus() -> str:
+    names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return "".join(f", {name}" for name in names)
 
 
 def load() -> list[Row]:
