@@ -57,16 +57,17 @@ class RecordSamples:
         return len(self.labels)
 
     def read(self, position: int) -> Bytes:
-        file, inside = self._place(position)
+        file, inside = self.place(position)
         return file.image(inside)[1]
 
     def name(self, position: int) -> str:
         if self._lines:
             return f"the image of line {self._lines[position]} of the augmented manifest"
-        file, inside = self._place(position)
+        file, inside = self.place(position)
         return f"record {inside} of {file.path.name} (id {file.image(inside)[0].id})"
 
-    def _place(self, position: int) -> tuple[RecordFile, int]:
+    def place(self, position: int) -> tuple[RecordFile, int]:
+        """The file that holds it, and which of the file's records it is."""
         number = bisect.bisect_right(self._ends, position)
         return self.files[number], position - (self._ends[number - 1] if number else 0)
 

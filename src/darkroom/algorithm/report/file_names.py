@@ -10,7 +10,6 @@ import numpy as np
 from darkroom.algorithm.data.images import ImageSet
 from darkroom.algorithm.data.samples import RecordSamples
 from darkroom.formats.lst import LstError, LstLine, read_lst
-from darkroom.formats.recordio import RecordFile
 
 
 class FileNames:
@@ -26,21 +25,13 @@ class FileNames:
         return listed or self._images.name(k)
 
     def _listed(self, samples: RecordSamples, position: int) -> str | None:
-        file, inside = _place(samples, position)
+        file, inside = samples.place(position)
         header = file.image(inside)[0]
         if file.path not in self._lists:
             self._lists[file.path] = _lines(file.path.with_suffix(".lst"))
         line = self._lists[file.path].get(header.id)
         # the list of another packing has other labels before long, and a wrong name is worse than none
         return line.path if line and np.array_equal(np.float32(line.labels), header.label) else None
-
-
-def _place(samples: RecordSamples, position: int) -> tuple[RecordFile, int]:
-    for file in samples.files:
-        if position < len(file):
-            return file, position
-        position -= len(file)
-    raise IndexError(position)
 
 
 def _lines(path: Path) -> dict[int, LstLine]:
